@@ -1,11 +1,7 @@
+using Gradus.Api;
+
+// One binary: the service, and the children it starts for a stage (`stage`) and for chat (`serve`).
 return args switch
 {
-    _ => await RunServiceAsync(args),
+    _ => await ServiceSetup.RunAsync(args),
 };
-
-static async Task<int> RunServiceAsync(string[] args)
-{
-    await using var app = WebApplication.CreateBuilder(args).Build();
-    await app.RunAsync();
-    return 0;
-}

@@ -1,0 +1,78 @@
+using System.ComponentModel.DataAnnotations;
+
+namespace Gradus.Api.Operations;
+
+/// <summary>
+/// The section <c>Gradus</c> of the configuration (in the environment <c>Gradus__Name</c>). Every number has bounds; a name that is not here is
+/// refused at the start. Lists are written <c>a,b</c> or as <c>Gradus:Keys:0</c>, <c>Gradus:Keys:1</c>.
+/// </summary>
+internal sealed record GradusSettings
+{
+    /// <summary>Where the service listens. Without <see cref="Keys"/> the host must be a loopback one. Port 0 takes a free one.</summary>
+    public string Url { get; init; } = "http://localhost:5080";
+
+    /// <summary>The folder of all that is kept in files: models, checkpoints, uploads on their way. Relative to the current folder.</summary>
+    public string StateFolder { get; init; } = "data/state";
+
+    /// <summary>What this process does: <c>api</c> (answers HTTP), <c>worker</c> (runs jobs).</summary>
+    public IReadOnlyList<string> Roles { get; init; } = ["api", "worker"];
+
+    /// <summary>The keys that may call (<c>Authorization: Bearer KEY</c>), at least 16 characters each. None: loopback only, and no key is asked for.</summary>
+    public IReadOnlyList<string> Keys { get; init; } = [];
+
+    /// <summary>Requests a second for each key (without keys: each address); beyond it 429. One second's worth may come at once.</summary>
+    [Range(1, 100_000)]
+    public int RequestsPerSecond { get; init; } = 60;
+
+    /// <summary>The largest JSON body, in bytes.</summary>
+    [Range(1024, 1 << 30)]
+    public long MaxJsonBytes { get; init; } = 16 << 20;
+
+    /// <summary>The largest uploaded file, in bytes.</summary>
+    [Range(1024, 1L << 40)]
+    public long MaxUploadBytes { get; init; } = 2L << 30;
+
+    /// <summary>The most rows one dataset may have.</summary>
+    [Range(1, 100_000_000)]
+    public int MaxDatasetRows { get; init; } = 5_000_000;
+
+    /// <summary>The longest line of an uploaded dataset, in bytes.</summary>
+    [Range(1024, 64 << 20)]
+    public int MaxRowBytes { get; init; } = 1 << 20;
+
+    /// <summary>How deep a dataset's row may nest.</summary>
+    [Range(2, 64)]
+    public int MaxRowDepth { get; init; } = 32;
+
+    /// <summary>How many wrong lines of an upload are reported before reading stops.</summary>
+    [Range(1, 1000)]
+    public int MaxReportedLines { get; init; } = 20;
+
+    /// <summary>Seconds between two looks at the database by a progress stream.</summary>
+    [Range(0.05, 60)]
+    public double ProgressSeconds { get; init; } = 0.5;
+
+    /// <summary>Whether this process has that role.</summary>
+    public bool HasRole(string role) => Roles.Contains(role);
+
+    /// <summary>Reads and checks the section.</summary>
+    /// <exception cref="SettingsException">A name is unknown or a value is not allowed.</exception>
+    public static GradusSettings Read(IConfiguration configuration)
+    {
+        var settings = SettingsReader.Read<GradusSettings>(configuration.GetSection("Gradus"));
+        foreach (var role in settings.Roles)
+            if (role is not ("api" or "worker")) throw new SettingsException($"Gradus:Roles holds \"{role}\"; allowed are api and worker.");
+        if (settings.Roles.Count == 0) throw new SettingsException("Gradus:Roles is empty; allowed are api and worker.");
+        foreach (var key in settings.Keys)
+            if (key.Length < 16) throw new SettingsException($"Gradus:Keys holds a key of {key.Length} characters; a key has at least 16.");
+        if (!Uri.TryCreate(settings.Url.Replace("://*", "://0.0.0.0", StringComparison.Ordinal).Replace("://+", "://0.0.0.0", StringComparison.Ordinal), UriKind.Absolute, out var url)
+            || url.Scheme is not ("http" or "https"))
+            throw new SettingsException($"Gradus:Url is \"{settings.Url}\"; expected is an address such as http://localhost:5080.");
+        if (settings.Keys.Count == 0 && !url.IsLoopback)
+            throw new SettingsException($"Gradus:Url is \"{settings.Url}\", which others can reach, and no key is set: set Gradus:Keys (Gradus__Keys=...), or listen on localhost.");
+        return settings with { StateFolder = Path.GetFullPath(settings.StateFolder) };
+    }
+}
+
+/// <summary>A setting is wrong: the message names it, what is allowed and what came.</summary>
+internal sealed class SettingsException(string message) : Exception(message);

@@ -1,0 +1,80 @@
+using System.Net.Sockets;
+using Gradus.Api.Operations;
+using Npgsql;
+
+namespace Gradus.Api;
+
+/// <summary>Puts the service together by role: <c>api</c> answers HTTP, <c>worker</c> runs jobs; both by default. Health is answered by each.</summary>
+internal static class ServiceSetup
+{
+    /// <summary>Runs the service until it is asked to stop.</summary>
+    /// <returns>0 after an orderly stop; 2 when a setting is wrong; 3 when the address cannot be listened on. The reason is on standard error.</returns>
+    public static async Task<int> RunAsync(string[] args)
+    {
+        GradusSettings? settings = null;
+        try
+        {
+            await using var app = Create(args);
+            settings = app.Services.GetRequiredService<GradusSettings>();
+            await app.RunAsync();
+            return 0;
+        }
+        catch (SettingsException wrong)
+        {
+            await Console.Error.WriteLineAsync(wrong.Message);
+            return 2;
+        }
+        catch (IOException taken) when (taken.GetBaseException() is SocketException or Microsoft.AspNetCore.Connections.AddressInUseException)
+        {
+            await Console.Error.WriteLineAsync($"Gradus cannot listen on {settings?.Url} ({taken.GetBaseException().Message}). Give it another address: Gradus:Url "
+                + "(in the environment: Gradus__Url=http://localhost:5081).");
+            return 3;
+        }
+    }
+
+    /// <summary>The service, built and not yet started. Tests change <paramref name="args"/> and <paramref name="configure"/>.</summary>
+    public static WebApplication Create(string[] args, Action<WebApplicationBuilder>? configure = null)
+    {
+        var builder = WebApplication.CreateBuilder(args);
+        configure?.Invoke(builder);
+        var settings = GradusSettings.Read(builder.Configuration);
+        var connection = builder.Configuration.GetConnectionString("Gradus")
+            ?? throw new SettingsException("ConnectionStrings:Gradus is missing: a Postgres connection string (in the environment: ConnectionStrings__Gradus).");
+        AddLogs(builder.Logging);
+        builder.WebHost.UseUrls(settings.Url);
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            kestrel.Limits.MaxRequestBodySize = settings.MaxJsonBytes;
+        });
+        builder.Services.AddSingleton(settings).AddSingleton(TimeProvider.System).AddSingleton(_ => NpgsqlDataSource.Create(connection));
+        builder.Services.ConfigureHttpJsonOptions(json => Wire.Configure(json.SerializerOptions));
+        builder.Services.AddOperations();
+        if (settings.HasRole("api")) AddApi(builder.Services);
+        if (settings.HasRole("worker")) AddWorker(builder.Services);
+
+        var app = builder.Build();
+        app.UseMiddleware<ErrorHandling>();
+        app.UseMiddleware<RequestGuard>();
+        app.UseRouting();
+        app.UseMiddleware<QueryCheck>();
+        app.MapHealth();
+        if (settings.HasRole("api")) MapApi(app);
+        return app;
+    }
+
+    private static void AddLogs(ILoggingBuilder logs) => logs
+        .AddSimpleConsole(line => (line.SingleLine, line.TimestampFormat, line.UseUtcTimestamp) = (true, "yyyy-MM-ddTHH:mm:ssZ ", true))
+        .AddFilter("Microsoft.AspNetCore", LogLevel.Warning)
+        .AddFilter("Microsoft.EntityFrameworkCore", LogLevel.Warning)
+        // A failed start is said once, in our words.
+        .AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.Critical);
+
+    private static void AddApi(IServiceCollection services) => services.AddSwagger();
+
+    private static void AddWorker(IServiceCollection services)
+    {
+    }
+
+    private static void MapApi(WebApplication app) => app.MapSwagger();
+}
