@@ -1,0 +1,37 @@
+using System.Text.Json;
+using Gradus.Training.Stages;
+
+namespace Gradus.Training.Sft;
+
+/// <summary><c>pretrain</c>: trains from nothing. The weights are drawn by the job's seed, the rows are those of sft.</summary>
+public sealed record PretrainOptions : StageOptions
+{
+    public override Artifact Makes => Artifact.Model;
+
+    /// <summary><c>model</c>: whose config.json and tokenizer are taken; its weights are not read.</summary>
+    public required StageReference Model { get; init; }
+
+    /// <summary><c>config</c>: fields of config.json that replace the model's own (<c>{"hidden_size":64,"num_hidden_layers":2}</c>); default none.</summary>
+    public required JsonElement? Config { get; init; }
+
+    public required DatasetOptions Data { get; init; }
+
+    public required SupervisedOptions Supervised { get; init; }
+
+    public required LoopOptions Loop { get; init; }
+
+    internal static PretrainOptions Read(OptionReader reader)
+    {
+        var config = reader.Element("config");
+        if (config is { ValueKind: not JsonValueKind.Object } other)
+            throw OptionReader.Invalid(reader.At("config"), $"'{reader.At("config")}' must be an object, not {OptionReader.Shown(other)}.");
+        return new()
+        {
+            Model = reader.Reference("model", Artifact.Model),
+            Config = config,
+            Data = DatasetOptions.Read(reader),
+            Supervised = SupervisedOptions.Read(reader),
+            Loop = LoopOptions.Read(reader, learningRate: 2e-5, scheduler: "linear"),
+        };
+    }
+}
