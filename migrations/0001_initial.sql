@@ -52,7 +52,8 @@ create table jobs (
     seed bigint not null,
     status text not null default 'queued' check (status in ('queued', 'running', 'paused', 'succeeded', 'failed', 'cancelled')),
     attempt integer not null default 0,
-    crashes integer not null default 0,       -- attempts in a row that ended without a new checkpoint
+    crashes integer not null default 0,       -- attempts in a row that died without a new checkpoint
+    progressed boolean not null default false, -- the attempt that holds the lease has made a checkpoint
     max_attempts integer not null default 3,
     lease_owner text,
     lease_stamp bigint not null default 0,    -- grows with every claim; every write of an attempt presents it
@@ -71,7 +72,7 @@ create table jobs (
     finished_at timestamptz,
     unique (run_id, position)
 );
-create index jobs_runnable on jobs (created_at, position) where status in ('queued', 'running');
+create index jobs_open on jobs (created_at, position) where status in ('queued', 'running');
 
 create table job_events (
     id bigint generated always as identity primary key,
