@@ -1,0 +1,209 @@
+using System.IO.MemoryMappedFiles;
+using System.Numerics;
+using System.Runtime.InteropServices;
+using System.Text.Json;
+using TorchSharp;
+using static TorchSharp.torch;
+using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
+
+namespace Gradus.Training.Model;
+
+/// <summary>
+/// Weights in safetensors files, one or several (an index.json says which tensor is where), mapped into memory: only what is read costs memory.
+/// fp16 and bf16 become fp32 when read, as the trainer's master weights are fp32.
+/// </summary>
+public sealed unsafe class Safetensors : IDisposable
+{
+    /// <summary>Elements copied at a time: a span holds at most 2 GiB.</summary>
+    private const long Slice = 1L << 26;
+
+    private readonly List<Mapped> files = [];
+    private readonly Dictionary<string, (Mapped File, SafetensorsEntry Entry)> tensors = [];
+    private readonly string path;
+
+    private Safetensors(string path) => this.path = path;
+
+    /// <summary>Names of all tensors, sorted.</summary>
+    public IReadOnlyList<string> Names => [.. tensors.Keys.Order(StringComparer.Ordinal)];
+
+    /// <summary>Opens a file, or a folder's <c>model.safetensors</c> or <c>model.safetensors.index.json</c> with all its shards.</summary>
+    /// <exception cref="InvalidInputException">A file is missing, truncated, or its header lies; the message says how.</exception>
+    public static Safetensors Open(string path)
+    {
+        var opened = new Safetensors(path);
+        try
+        {
+            foreach (var file in Directory.Exists(path) ? FilesOf(path) : [path]) opened.Add(file);
+            return opened;
+        }
+        catch
+        {
+            opened.Dispose();
+            throw;
+        }
+    }
+
+    public bool Contains(string name) => tensors.ContainsKey(name);
+
+    /// <summary>The shape of a tensor.</summary>
+    public long[] Shape(string name) => Find(name).Entry.Shape;
+
+    /// <summary>A tensor of its own: fp32 for floats, int64 for I64.</summary>
+    public Tensor Read(string name)
+    {
+        var (_, entry) = Find(name);
+        var tensor = empty(entry.Shape, entry.Type == "I64" ? ScalarType.Int64 : ScalarType.Float32);
+        CopyTo(name, tensor);
+        return tensor;
+    }
+
+    /// <summary>Fills a contiguous tensor on the CPU: fp32 from F32, F16 or BF16; int64 from I64.</summary>
+    /// <exception cref="InvalidInputException">The tensor is missing, has another shape, or a type that is not supported.</exception>
+    public void CopyTo(string name, Tensor destination)
+    {
+        var (file, entry) = Find(name);
+        if (!entry.Shape.AsSpan().SequenceEqual(destination.shape))
+        {
+            throw SafetensorsHeader.Wrong(file.Name, $"tensor '{name}' must have the shape [{string.Join(", ", destination.shape)}], not [{string.Join(", ", entry.Shape)}]");
+        }
+        if (entry.Length == 0) return;
+        using var scope = NewDisposeScope();
+        using var noGradient = no_grad();
+        var flat = destination.view(-1);
+        for (long start = 0, count = flat.numel(); start < count; start += Slice)
+        {
+            var length = Math.Min(Slice, count - start);
+            Convert(file.Start + entry.Offset, entry.Type, start, flat.narrow(0, start, length).bytes, name, file.Name);
+        }
+    }
+
+    /// <summary>Writes fp32 (or int64) tensors to a stream, in the order given; header padded to eight bytes, metadata <c>format: pt</c>.</summary>
+    public static void Write(Stream stream, IEnumerable<KeyValuePair<string, Tensor>> tensors) => SafetensorsWriter.Write(stream, [.. tensors]);
+
+    /// <summary>The same to a file, which must not be open elsewhere.</summary>
+    public static void Write(string file, IEnumerable<KeyValuePair<string, Tensor>> tensors)
+    {
+        using var stream = File.Create(file);
+        Write(stream, tensors);
+    }
+
+    public void Dispose()
+    {
+        foreach (var file in files) file.Dispose();
+        files.Clear();
+        tensors.Clear();
+    }
+
+    private static void Convert(byte* data, string type, long start, Span<byte> destination, string name, string file)
+    {
+        switch (type)
+        {
+            case "F32":
+                new ReadOnlySpan<byte>(data + 4 * start, destination.Length).CopyTo(destination);
+                break;
+            case "I64":
+                new ReadOnlySpan<byte>(data + 8 * start, destination.Length).CopyTo(destination);
+                break;
+            case "F16":
+                var singles = MemoryMarshal.Cast<byte, float>(destination);
+                TensorPrimitives.ConvertToSingle(new ReadOnlySpan<Half>(data + 2 * start, singles.Length), singles);
+                break;
+            case "BF16":
+                var words = MemoryMarshal.Cast<byte, uint>(destination);
+                FromBrain(new ReadOnlySpan<ushort>(data + 2 * start, words.Length), words);
+                break;
+            default:
+                throw SafetensorsHeader.Wrong(file, $"tensor '{name}' has the type {type}; supported are F32, F16 and BF16");
+        }
+    }
+
+    /// <summary>bf16 is the upper half of fp32.</summary>
+    private static void FromBrain(ReadOnlySpan<ushort> source, Span<uint> destination)
+    {
+        var i = 0;
+        for (; i <= source.Length - Vector<ushort>.Count; i += Vector<ushort>.Count)
+        {
+            Vector.Widen(new Vector<ushort>(source[i..]), out var low, out var high);
+            (low << 16).CopyTo(destination[i..]);
+            (high << 16).CopyTo(destination[(i + Vector<uint>.Count)..]);
+        }
+        for (; i < source.Length; i++) destination[i] = (uint)source[i] << 16;
+    }
+
+    private static IEnumerable<string> FilesOf(string folder)
+    {
+        var single = Path.Combine(folder, "model.safetensors");
+        if (File.Exists(single)) return [single];
+        const string indexName = "model.safetensors.index.json";
+        if (!File.Exists(Path.Combine(folder, indexName))) throw new InvalidInputException($"There is neither model.safetensors nor {indexName} in {folder}.", "model.safetensors", "missing");
+        var index = ModelFolder.ReadJson(Path.Combine(folder, indexName));
+        if (index.ValueKind != JsonValueKind.Object || !index.TryGetProperty("weight_map", out var map) || map.ValueKind != JsonValueKind.Object)
+        {
+            throw new InvalidInputException($"{indexName} has no weight_map.", indexName, "missing");
+        }
+        var names = map.EnumerateObject().Select(entry => entry.Value.ToString()).Distinct().Order(StringComparer.Ordinal).ToArray();
+        foreach (var name in names)
+        {
+            // A shard is a neighbour: an index that points elsewhere on the disk is not followed.
+            if (name.Length == 0 || name != Path.GetFileName(name)) throw new InvalidInputException($"{indexName} names '{name}', which is not a file beside it.", indexName);
+        }
+        return names.Select(name => Path.Combine(folder, name));
+    }
+
+    private void Add(string file)
+    {
+        if (!File.Exists(file)) throw new InvalidInputException($"There is no {Path.GetFileName(file)} in {Path.GetDirectoryName(file)}.", Path.GetFileName(file), "missing");
+        var mapped = new Mapped(file);
+        files.Add(mapped);
+        foreach (var (name, entry) in mapped.Entries)
+        {
+            if (!tensors.TryAdd(name, (mapped, entry))) throw SafetensorsHeader.Wrong(file, $"tensor '{name}' stands in another shard, too");
+        }
+    }
+
+    private (Mapped File, SafetensorsEntry Entry) Find(string name) =>
+        tensors.TryGetValue(name, out var found) ? found : throw new InvalidInputException($"{Path.GetFileName(path)} has no tensor '{name}'.", name, "missing");
+
+    /// <summary>One file, mapped and checked.</summary>
+    private sealed class Mapped : IDisposable
+    {
+        private readonly MemoryMappedFile? map;
+        private readonly MemoryMappedViewAccessor? view;
+
+        public Mapped(string file)
+        {
+            Name = file;
+            var length = new FileInfo(file).Length;
+            if (length < 8) throw SafetensorsHeader.Wrong(file, $"it has {length} bytes, too few for a header");
+            map = MemoryMappedFile.CreateFromFile(file, FileMode.Open, null, 0, MemoryMappedFileAccess.Read);
+            view = map.CreateViewAccessor(0, length, MemoryMappedFileAccess.Read);
+            byte* start = null;
+            view.SafeMemoryMappedViewHandle.AcquirePointer(ref start);
+            Start = start;
+            try
+            {
+                var header = SafetensorsHeader.Length(new ReadOnlySpan<byte>(start, 8), length, file);
+                Entries = SafetensorsHeader.Parse(new ReadOnlySpan<byte>(start + 8, header), length, file);
+            }
+            catch
+            {
+                Dispose();
+                throw;
+            }
+        }
+
+        public string Name { get; }
+
+        public byte* Start { get; private set; }
+
+        public Dictionary<string, SafetensorsEntry> Entries { get; } = [];
+
+        public void Dispose()
+        {
+            if (Start != null) view!.SafeMemoryMappedViewHandle.ReleasePointer();
+            Start = null;
+            view?.Dispose();
+            map?.Dispose();
+        }
+    }
+}

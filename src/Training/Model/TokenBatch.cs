@@ -1,0 +1,157 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Gradus.Training.Model;
+
+/// <summary>One sequence to learn from: <c>Tokens[FirstTarget..]</c> are predicted, what stands before is given.</summary>
+/// <param name="FirstTarget">From 1 (nothing predicts the first token) to the length (nothing is predicted).</param>
+public sealed record TokenRow(int[] Tokens, int FirstTarget);
+
+/// <summary>
+/// Rows as the trainer computes them. One row a line, padded on the right: padding comes after everything a real position may look at, so the causal mask
+/// alone is right. Or several rows packed into a line: positions restart with each, and a mask of blocks keeps them apart. Masks come from lengths,
+/// never from token ids.
+/// </summary>
+// Shapes: B lines, T positions of the longest line, N targets over all rows, in the order of the rows.
+public sealed class TokenBatch : IDisposable
+{
+    private TokenBatch(Tensor ids, Tensor positions, Tensor? allowed, Tensor sources, Tensor targets, int[] targetRow, int tokenCount, bool restarts)
+    {
+        (Ids_BT, Positions_BT, Allowed_BTT, SourceIndex_N, Targets_N) = (ids, positions, allowed, sources, targets);
+        (TargetRow, TokenCount, PositionsRestart) = (targetRow, tokenCount, restarts);
+    }
+
+    /// <summary>Token ids, int64; padding is 0.</summary>
+    public Tensor Ids_BT { get; }
+
+    /// <summary>Position of each token in its own row, int64; counting on over padding.</summary>
+    public Tensor Positions_BT { get; }
+
+    /// <summary>Which positions each may look at, bool; null where that is plain causality.</summary>
+    public Tensor? Allowed_BTT { get; }
+
+    /// <summary>Flat index (line times T plus place) of the position that predicts each target, int64.</summary>
+    public Tensor SourceIndex_N { get; }
+
+    /// <summary>The token to be predicted, int64.</summary>
+    public Tensor Targets_N { get; }
+
+    /// <summary>The row of each target.</summary>
+    public IReadOnlyList<int> TargetRow { get; }
+
+    /// <summary>Tokens without padding.</summary>
+    public int TokenCount { get; }
+
+    /// <summary>Whether a line's positions are other than 0, 1, 2, ...</summary>
+    public bool PositionsRestart { get; }
+
+    /// <summary>One row a line.</summary>
+    /// <exception cref="ArgumentException">No rows, an empty row, or a first target out of range.</exception>
+    public static TokenBatch Create(IReadOnlyList<TokenRow> rows, string device = "cpu") =>
+        Create([.. rows.Select((_, row) => new[] { row })], rows, device);
+
+    /// <summary>Rows packed into lines of at most <paramref name="lineLength"/> tokens (a longer row has a line of its own): the longest first, each into the first line with room.</summary>
+    /// <exception cref="ArgumentException">As <see cref="Create(IReadOnlyList{TokenRow}, string)"/>.</exception>
+    public static TokenBatch Pack(IReadOnlyList<TokenRow> rows, int lineLength, string device = "cpu")
+    {
+        var lines = new List<(List<int> Rows, int Used)>();
+        foreach (var row in Enumerable.Range(0, rows.Count).OrderByDescending(row => rows[row].Tokens.Length).ThenBy(row => row))
+        {
+            var length = rows[row].Tokens.Length;
+            var line = lines.FindIndex(line => line.Used + length <= lineLength);
+            if (line < 0) lines.Add(([row], length));
+            else
+            {
+                lines[line].Rows.Add(row);
+                lines[line] = (lines[line].Rows, lines[line].Used + length);
+            }
+        }
+        return Create([.. lines.Select(line => line.Rows.ToArray())], rows, device);
+    }
+
+    /// <summary>
+    /// Micro-batches of rows by a budget of tokens, padding included: rows of like length together, the longest first; indices into <paramref name="lengths"/>.
+    /// A row longer than the budget is a batch of its own. The order depends on the lengths alone.
+    /// </summary>
+    public static IReadOnlyList<int[]> Split(IReadOnlyList<int> lengths, int maxTokens)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(maxTokens, 1);
+        var batches = new List<int[]>();
+        var batch = new List<int>();
+        foreach (var row in Enumerable.Range(0, lengths.Count).OrderByDescending(row => lengths[row]).ThenBy(row => row))
+        {
+            if (batch.Count > 0 && (batch.Count + 1L) * lengths[batch[0]] > maxTokens)
+            {
+                batches.Add([.. batch]);
+                batch.Clear();
+            }
+            batch.Add(row);
+        }
+        if (batch.Count > 0) batches.Add([.. batch]);
+        return batches;
+    }
+
+    public void Dispose()
+    {
+        Ids_BT.Dispose();
+        Positions_BT.Dispose();
+        Allowed_BTT?.Dispose();
+        SourceIndex_N.Dispose();
+        Targets_N.Dispose();
+    }
+
+    private static TokenBatch Create(int[][] lines, IReadOnlyList<TokenRow> rows, string device)
+    {
+        if (rows.Count == 0) throw new ArgumentException("A batch needs a row.", nameof(rows));
+        foreach (var (tokens, first) in rows)
+        {
+            if (tokens.Length == 0 || first < 1 || first > tokens.Length) throw new ArgumentException($"A row needs a token and its first target from 1 to its length, not {first} of {tokens.Length}.", nameof(rows));
+        }
+        int length = lines.Max(line => line.Sum(row => rows[row].Tokens.Length)), packed = lines.Max(line => line.Length);
+        var ids = new long[lines.Length * length];
+        var positions = new long[ids.Length];
+        var starts = new int[rows.Count];
+        var rowOf = new int[ids.Length];
+        for (var line = 0; line < lines.Length; line++)
+        {
+            var place = line * length;
+            var end = place + length;
+            foreach (var row in lines[line])
+            {
+                starts[row] = place;
+                for (var i = 0; i < rows[row].Tokens.Length; i++, place++) (ids[place], positions[place], rowOf[place]) = (rows[row].Tokens[i], i, row);
+            }
+            // Padding counts on in unpacked lines, so that all lines share their positions; in packed ones it is a row of its own, behind the last.
+            for (var i = packed == 1 ? place - (end - length) : 0; place < end; i++, place++) (positions[place], rowOf[place]) = (i, -1);
+        }
+
+        var targets = new List<long>();
+        var sources = new List<long>();
+        var targetRow = new List<int>();
+        for (var row = 0; row < rows.Count; row++)
+        {
+            for (var i = rows[row].FirstTarget; i < rows[row].Tokens.Length; i++)
+            {
+                targets.Add(rows[row].Tokens[i]);
+                sources.Add(starts[row] + i - 1);
+                targetRow.Add(row);
+            }
+        }
+        return new TokenBatch(
+            Long(ids, device, lines.Length, length), Long(positions, device, lines.Length, length), packed == 1 ? null : Blocks(rowOf, lines.Length, length, device),
+            Long([.. sources], device, sources.Count), Long([.. targets], device, targets.Count), [.. targetRow], rows.Sum(row => row.Tokens.Length), packed > 1);
+    }
+
+    private static Tensor Blocks(int[] rowOf, int lines, int length, string device)
+    {
+        var allowed = new bool[(long)lines * length * length];
+        for (var place = 0; place < rowOf.Length; place++)
+        {
+            var line = place / length * length;
+            for (var other = line; other <= place; other++) allowed[((long)place * length) + other - line] = rowOf[other] == rowOf[place];
+        }
+        return torch.tensor(allowed, [lines, length, length], device: torch.device(device));
+    }
+
+    private static Tensor Long(long[] values, string device, params long[] shape) => torch.tensor(values, shape, device: torch.device(device));
+}

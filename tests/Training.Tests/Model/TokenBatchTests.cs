@@ -1,0 +1,105 @@
+using Gradus.Training.Model;
+using TorchSharp;
+using Xunit;
+using static TorchSharp.torch;
+
+namespace Gradus.Training.Tests.Model;
+
+public sealed class TokenBatchTests : IDisposable
+{
+    private readonly CausalLm model = CausalLm.Create(Tiny.Config, 7);
+    private readonly DisposeScope scope = NewDisposeScope();
+
+    [Fact]
+    public void ABatchOfEightEqualsEightBatchesOfOne()
+    {
+        var rows = Tiny.Rows(8, 3, 30);
+        using var together = TokenBatch.Create(rows);
+        Close.Elements(Alone(rows), Score(together), "log-probabilities");
+    }
+
+    [Fact]
+    public void PackingChangesNothing()
+    {
+        var rows = Tiny.Rows(8, 3, 30);
+        using var packed = TokenBatch.Pack(rows, 64);
+        Assert.True(packed.Ids_BT.shape[0] < rows.Count, "Nothing was packed.");
+        Close.Elements(Alone(rows), Score(packed), "log-probabilities");
+    }
+
+    [Fact]
+    public void PackedRowsShareNoGradient()
+    {
+        var rows = Tiny.Rows(2, 10, 11);
+        using var batch = TokenBatch.Pack(rows, 64);
+        var hidden = model.Hidden(batch);
+        Assert.Equal(1, hidden.shape[0]);
+        var (logProbs, _) = LogProbs.Of(model, hidden, batch, 1);
+        var second = logProbs.narrow(0, rows[0].Tokens.Length - rows[0].FirstTarget, rows[1].Tokens.Length - rows[1].FirstTarget);
+        second.sum().backward();
+        var used = rows[1].Tokens.ToHashSet();
+        // The head is tied: only the softmax's share reaches the other row's tokens, which the same row alone gives, too.
+        var packedGradient = model["model.embed_tokens.weight"].grad!.clone();
+        Optimizer.Gradients.Clear(model.Parameters);
+        using var alone = TokenBatch.Create([rows[1]]);
+        LogProbs.Of(model, model.Hidden(alone), alone, 1).logProbs_N.sum().backward();
+        Close.Elements(model["model.embed_tokens.weight"].grad!, packedGradient, "gradient");
+    }
+
+    [Fact]
+    public void TargetsKnowTheirPlaceAndRow()
+    {
+        using var batch = TokenBatch.Create([new([5, 6, 7], 1), new([8, 9, 10, 11, 12], 3)]);
+        Assert.Equal([6, 7, 11, 12], batch.Targets_N.data<long>().ToArray());
+        Assert.Equal([0, 1, 7, 8], batch.SourceIndex_N.data<long>().ToArray());
+        Assert.Equal([0, 0, 1, 1], batch.TargetRow);
+        Assert.Equal(8, batch.TokenCount);
+        Assert.Null(batch.Allowed_BTT);
+    }
+
+    [Fact]
+    public void TemperatureDividesTheLogits()
+    {
+        using var batch = TokenBatch.Create(Tiny.Rows(2, 5, 9));
+        var hidden = model.Hidden(batch);
+        var logits = model.Logits(hidden.view(-1, model.Config.HiddenSize).index_select(0, batch.SourceIndex_N)) / 0.5;
+        var expected = logits.log_softmax(-1).gather(-1, batch.Targets_N.unsqueeze(-1)).squeeze(-1);
+        Close.Elements(expected, LogProbs.Of(model, hidden, batch, 0.5).logProbs_N, "log-probabilities", 1e-5);
+    }
+
+    [Fact]
+    public void SplitKeepsLikeLengthsTogetherWithinTheBudget()
+    {
+        int[] lengths = [10, 3, 9, 4, 30, 3];
+        var batches = TokenBatch.Split(lengths, 20);
+        Assert.Equal([[4], [0, 2], [3, 1, 5]], batches);
+        Assert.Equal(Enumerable.Range(0, 6), batches.SelectMany(batch => batch).Order());
+    }
+
+    [Fact]
+    public void WrongRowsAreRefused()
+    {
+        Assert.Throws<ArgumentException>(() => TokenBatch.Create([]));
+        Assert.Throws<ArgumentException>(() => TokenBatch.Create([new([], 1)]));
+        Assert.Throws<ArgumentException>(() => TokenBatch.Create([new([1, 2], 0)]));
+        Assert.Throws<ArgumentException>(() => TokenBatch.Create([new([1, 2], 3)]));
+    }
+
+    public void Dispose()
+    {
+        scope.Dispose();
+        model.Dispose();
+    }
+
+    private Tensor Alone(IReadOnlyList<TokenRow> rows) => cat(rows.Select(row =>
+    {
+        using var batch = TokenBatch.Create([row]);
+        return Score(batch);
+    }).ToArray());
+
+    private Tensor Score(TokenBatch batch)
+    {
+        using var noGradient = no_grad();
+        return LogProbs.Of(model, model.Hidden(batch), batch, 1).logProbs_N;
+    }
+}
