@@ -1,7 +1,9 @@
 using Gradus.Api;
+using Gradus.Api.Demo;
 
 // One binary: the service, and the children it starts for a stage (`stage`) and for chat (`serve`).
 return args switch
 {
+    ["demo", .. var rest] => await DemoCommand.RunAsync(rest),
     _ => await ServiceSetup.RunAsync(args),
 };

@@ -1,0 +1,124 @@
+using System.Globalization;
+using System.Text.Json;
+
+namespace Gradus.Api.Demo;
+
+/// <summary>What the demo shows at the end: before and after, completions of the first and the last step, one question answered, lines to copy.</summary>
+internal sealed class DemoReport(GradusClient client, TextWriter output, string url, bool keyed)
+{
+    private const int ColumnWidth = 56;
+
+    private static readonly (string Metric, string Label, string Format)[] Rows =
+    [
+        ("pass@1", "pass@1 (right, of all samples)", "0.000"),
+        ("cons", "majority right (cons@k)", "0.000"),
+        ("format_rate", "well-formed", "0.000"),
+        ("mean_length", "mean length (tokens)", "0.0"),
+        ("language", "reasoning in the question's language", "0.000"),
+        ("phrases", "reasoning with a check", "0.000"),
+    ];
+
+    public async Task WriteAsync(IReadOnlyList<JobView> jobs, CancellationToken cancel)
+    {
+        var grpo = jobs.LastOrDefault(job => job.Stage == "grpo");
+        await WriteTableAsync(jobs, cancel);
+        if (grpo is not null) await WriteSamplesAsync(grpo, cancel);
+        var question = await WriteChatAsync(grpo?.Model, cancel);
+        WriteNext(grpo ?? jobs[^1], question);
+    }
+
+    private async Task WriteTableAsync(IReadOnlyList<JobView> jobs, CancellationToken cancel)
+    {
+        var evaluations = jobs.Where(job => job.Stage == "evaluate").ToList();
+        if (evaluations.Count < 2) return;
+        var before = await FiguresAsync(evaluations[0], cancel);
+        var after = await FiguresAsync(evaluations[^1], cancel);
+        output.WriteLine();
+        output.WriteLine($"{"On held-out problems",-40}{"before",10}{"after",10}");
+        foreach (var (metric, label, format) in Rows)
+        {
+            var name = before.Keys.FirstOrDefault(key => Matches(key, metric));
+            if (name is null || !after.TryGetValue(name, out var last)) continue;
+            output.WriteLine($"{label,-40}{Show(before[name], format),10}{Show(last, format),10}");
+        }
+    }
+
+    // A metric of an evaluation set stands below the set's name: heldout/pass@1.
+    private static bool Matches(string key, string metric) => key == metric || key.Split('/').Any(part => part.StartsWith(metric, StringComparison.Ordinal));
+
+    private static string Show(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
+
+    private async Task<Dictionary<string, double>> FiguresAsync(JobView job, CancellationToken cancel)
+    {
+        var figures = new Dictionary<string, double>();
+        foreach (var row in await client.ListAsync($"v1/jobs/{job.Id}/metrics?limit=1000", cancel)) figures[row.GetProperty("name").GetString()!] = row.GetProperty("value").GetDouble();
+        return figures;
+    }
+
+    private async Task WriteSamplesAsync(JobView grpo, CancellationToken cancel)
+    {
+        var first = await ThreePromptsAsync(grpo, 1, cancel);
+        var last = await ThreePromptsAsync(grpo, grpo.Step, cancel);
+        output.WriteLine();
+        output.WriteLine($"{Columns.Pad("Step 1", ColumnWidth)} | Step {grpo.Step}");
+        foreach (var (left, right) in first.Zip(last))
+        {
+            output.WriteLine($"{new string('-', ColumnWidth)}-+-{new string('-', ColumnWidth)}");
+            foreach (var line in Columns.SideBySide(left, right, ColumnWidth)) output.WriteLine(line);
+        }
+    }
+
+    // One sample each of the step's first three prompts.
+    private async Task<IReadOnlyList<string>> ThreePromptsAsync(JobView job, int step, CancellationToken cancel)
+    {
+        var samples = await client.ListAsync($"v1/jobs/{job.Id}/samples?step={step}&limit=100", cancel);
+        return [.. samples.DistinctBy(sample => sample.GetProperty("prompt").GetString()).Take(3).Select(Describe)];
+    }
+
+    private static string Describe(JsonElement sample)
+    {
+        var reward = sample.TryGetProperty("reward", out var value) && value.ValueKind == JsonValueKind.Number ? Show(value.GetDouble(), "0.0#") : "none";
+        return $"{sample.GetProperty("prompt").GetString()!.Trim()}\n{sample.GetProperty("completion").GetString()!.Trim()}\n(reward {reward})";
+    }
+
+    private async Task<string> WriteChatAsync(string? model, CancellationToken cancel)
+    {
+        var problem = (await client.ListAsync("v1/datasets/running-sums-held-out/rows?limit=1", cancel))[0];
+        if (problem.TryGetProperty("content", out var content)) problem = content;
+        var question = problem.GetProperty("prompt").GetString()!.Trim();
+        var request = new { model = DemoRun.Recipe, messages = new[] { new { role = "user", content = question } }, max_tokens = 120, temperature = 0 };
+        JsonElement answer;
+        try
+        {
+            answer = await client.PostAsync("v1/chat/completions", request, cancel);
+        }
+        catch (RefusedException unknown) when (unknown.Status == 404 && model is not null)
+        {
+            answer = await client.PostAsync("v1/chat/completions", new { model, request.messages, request.max_tokens, request.temperature }, cancel);
+        }
+        var message = answer.GetProperty("choices")[0].GetProperty("message");
+        output.WriteLine();
+        output.WriteLine($"Asked over /v1/chat/completions: {question}");
+        WriteWrapped("reasoning: ", message.GetProperty("reasoning_content").GetString() ?? "");
+        WriteWrapped("answer:    ", message.GetProperty("content").GetString() ?? "");
+        return question;
+    }
+
+    private void WriteWrapped(string label, string text)
+    {
+        var lines = Columns.Wrap(text.Trim(), (2 * ColumnWidth) - label.Length);
+        for (var i = 0; i < lines.Count; i++) output.WriteLine($"  {(i == 0 ? label : new string(' ', label.Length))}{lines[i]}");
+    }
+
+    private void WriteNext(JobView job, string question)
+    {
+        var key = keyed ? " -H \"Authorization: Bearer $KEY\"" : "";
+        var body = $$"""{"model":"{{DemoRun.Recipe}}","messages":[{"role":"user","content":"{{question}}"}]}""";
+        output.WriteLine();
+        output.WriteLine("Next, to copy:");
+        output.WriteLine($"  curl -s{key} {url}/v1/jobs/{job.Id}");
+        output.WriteLine($"  curl -s{key} '{url}/v1/jobs/{job.Id}/metrics?names=reward,completions/mean_length&after_step=0'");
+        output.WriteLine($"  curl -s{key} {url}/v1/chat/completions -H 'Content-Type: application/json' -d '{body}'");
+        output.WriteLine($"  Swagger, every route with an example: {url}/swagger");
+    }
+}

@@ -1,0 +1,66 @@
+using System.Globalization;
+
+namespace Gradus.Api.Demo;
+
+/// <summary>Shows a run while it goes: on a terminal a table that is drawn over itself, in a pipe one line every few seconds.</summary>
+internal sealed class ProgressView(TextWriter output, bool terminal, TimeProvider time)
+{
+    private static readonly TimeSpan LineEvery = TimeSpan.FromSeconds(5);
+
+    private static readonly string Header = $"  {"stage",-18}{"step",14}{"reward",9}{"pass",8}{"length",9}{"loss",8}{"tokens/s",10}{"left",8}";
+
+    private int drawn;
+    private long lastLine;
+    private string lastText = "";
+
+    /// <summary>Draws the state as it is now; <paramref name="figures"/> by job id.</summary>
+    public void Show(IReadOnlyList<JobView> jobs, IReadOnlyDictionary<string, StageFigures> figures)
+    {
+        if (terminal)
+        {
+            // Back to the table's first line; each line is cleared before it is written anew.
+            if (drawn > 0) output.Write($"\x1b[{drawn}A");
+            foreach (var line in jobs.Select(job => Row(job, figures[job.Id])).Prepend(Header)) output.Write($"\r\x1b[2K{line}\n");
+            drawn = jobs.Count + 1;
+            output.Flush();
+            return;
+        }
+        var current = jobs.FirstOrDefault(job => !job.Ended) ?? jobs[^1];
+        var text = Line(current, figures[current.Id]);
+        var stageChanged = !text.StartsWith(lastText.Split(' ')[0], StringComparison.Ordinal) || current.Ended;
+        if (text == lastText || (!stageChanged && lastLine != 0 && time.GetElapsedTime(lastLine) < LineEvery)) return;
+        (lastText, lastLine) = (text, time.GetTimestamp());
+        output.WriteLine(text);
+        output.Flush();
+    }
+
+    private static string Row(JobView job, StageFigures figures) =>
+        $"{Mark(job.Status)} {job.Name,-18}{Steps(job),14}{Number(figures["reward"], "0.000"),9}{Number(figures["rewards/accuracy/mean"], "0.00"),8}"
+        + $"{Number(figures["completions/mean_length"], "0.0"),9}{Number(figures["loss"], "0.000"),8}{Number(figures.TokensPerSecond, "N0"),10}{Left(job, figures),8}";
+
+    private static string Line(JobView job, StageFigures figures)
+    {
+        var parts = new List<string> { $"{job.Name} {job.Status}", $"step {Steps(job)}" };
+        Add("reward", figures["reward"], "0.000");
+        Add("pass rate", figures["rewards/accuracy/mean"], "0.00");
+        Add("length", figures["completions/mean_length"], "0.0");
+        Add("loss", figures["loss"], "0.000");
+        if (figures.TokensPerSecond is { } speed) parts.Add($"{Number(speed, "N0")} tokens/s");
+        if (Left(job, figures) is { Length: > 0 } left) parts.Add($"{left} left");
+        return string.Join(" · ", parts);
+
+        void Add(string label, double? value, string format)
+        {
+            if (value is not null) parts.Add($"{label} {Number(value, format)}");
+        }
+    }
+
+    private static char Mark(string status) => status switch { "succeeded" => '✓', "failed" => '✗', "cancelled" => '-', "running" => '>', _ => ' ' };
+
+    private static string Steps(JobView job) => job.TotalSteps is { } total ? $"{job.Step}/{total}" : job.Status == "queued" ? "" : $"{job.Step}";
+
+    private static string Number(double? value, string format) => value?.ToString(format, CultureInfo.InvariantCulture) ?? "";
+
+    private static string Left(JobView job, StageFigures figures) =>
+        job.Status == "running" && figures.SecondsLeft(job) is { } seconds ? $"{(int)seconds / 60}:{(int)seconds % 60:00}" : "";
+}
