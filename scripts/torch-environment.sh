@@ -6,8 +6,8 @@ threads=$(getconf _NPROCESSORS_ONLN)
 export OMP_NUM_THREADS="$threads" OPENBLAS_NUM_THREADS="$threads"
 # Debian's OpenBLAS has threads of its own; libgomp's would spin against them (docs/log.md).
 export OMP_WAIT_POLICY=passive
-export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=4294967296 MALLOC_TOP_PAD_=67108864
-unset OPENBLAS_L2_SIZE
+export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=4294967296 MALLOC_TOP_PAD_=67108864 MALLOC_ARENA_MAX=1
+unset OPENBLAS_L2_SIZE OPENBLAS_VERBOSE
 if grep -qsw avx512f /proc/cpuinfo; then export OPENBLAS_CORETYPE=SkylakeX
 elif grep -qsw avx2 /proc/cpuinfo; then export OPENBLAS_CORETYPE=Haswell
 else unset OPENBLAS_CORETYPE
