@@ -1,0 +1,71 @@
+using System.Text.Json;
+
+namespace Gradus.Training.Text;
+
+/// <summary>What a Hugging Face folder says of its chat template.</summary>
+/// <param name="ToolSource">The template named <c>tool_use</c> of a list of templates.</param>
+internal sealed record ChatTemplateFiles(string Source, string? ToolSource, IReadOnlyDictionary<string, string> SpecialTokens)
+{
+    private const long LargestFile = 16L << 20;
+    private static readonly string[] tokenNames = ["bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"];
+
+    /// <summary>The <c>eos_token</c> of a folder; null where it names none.</summary>
+    public static string? EndToken(string folder)
+    {
+        var tokens = new Dictionary<string, string>(StringComparer.Ordinal);
+        AddTokens(Json(Path.Combine(folder, "special_tokens_map.json")), tokens);
+        AddTokens(Json(Path.Combine(folder, "tokenizer_config.json")), tokens);
+        return tokens.GetValueOrDefault("eos_token");
+    }
+
+    public static ChatTemplateFiles? Read(string folder)
+    {
+        var config = Json(Path.Combine(folder, "tokenizer_config.json"));
+        var tokens = new Dictionary<string, string>(StringComparer.Ordinal);
+        AddTokens(Json(Path.Combine(folder, "special_tokens_map.json")), tokens);
+        AddTokens(config, tokens);
+        var file = Path.Combine(folder, "chat_template.jinja");
+        if (File.Exists(file)) return new ChatTemplateFiles(File.ReadAllText(Checked(file)), null, tokens);
+        if (config.ValueKind != JsonValueKind.Object || !config.TryGetProperty("chat_template", out var template)) return null;
+        return template.ValueKind switch
+        {
+            JsonValueKind.String => new ChatTemplateFiles(template.GetString()!, null, tokens),
+            JsonValueKind.Array when Named(template, "default") is { } source => new ChatTemplateFiles(source, Named(template, "tool_use"), tokens),
+            JsonValueKind.Null => null,
+            _ => throw new InvalidInputException("tokenizer_config.json: 'chat_template' must be a text or a list of {name, template} with one named 'default'.", "chat_template"),
+        };
+    }
+
+    private static string? Named(JsonElement list, string name) => list.EnumerateArray()
+        .Where(entry => entry.ValueKind == JsonValueKind.Object && TokenizerJson.Text(entry, "name") == name)
+        .Select(entry => TokenizerJson.Text(entry, "template"))
+        .FirstOrDefault();
+
+    private static void AddTokens(JsonElement config, Dictionary<string, string> tokens)
+    {
+        if (config.ValueKind != JsonValueKind.Object) return;
+        foreach (var name in tokenNames)
+        {
+            if (!config.TryGetProperty(name, out var value)) continue;
+            if (value.ValueKind == JsonValueKind.String) tokens[name] = value.GetString()!;
+            else if (value.ValueKind == JsonValueKind.Object && TokenizerJson.Text(value, "content") is { } content) tokens[name] = content;
+        }
+    }
+
+    private static JsonElement Json(string path)
+    {
+        if (!File.Exists(path)) return default;
+        try
+        {
+            return JsonSerializer.Deserialize<JsonElement>(File.ReadAllBytes(Checked(path)));
+        }
+        catch (JsonException problem)
+        {
+            throw new InvalidInputException($"{Path.GetFileName(path)} does not parse: {problem.Message}", Path.GetFileName(path));
+        }
+    }
+
+    private static string Checked(string path) => new FileInfo(path).Length <= LargestFile
+        ? path
+        : throw new InvalidInputException($"{Path.GetFileName(path)} may have {LargestFile} bytes.", Path.GetFileName(path), "out_of_range");
+}
