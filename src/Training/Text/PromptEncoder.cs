@@ -1,0 +1,94 @@
+using System.Text.Json;
+
+namespace Gradus.Training.Text;
+
+/// <summary>A prompt as text and as tokens.</summary>
+public sealed record EncodedPrompt(string Text, int[] Tokens);
+
+/// <summary>A prompt with what is to be learned after it: <c>Tokens[FirstTarget..]</c> are predicted.</summary>
+public sealed record EncodedExample(int[] Tokens, int FirstTarget);
+
+/// <summary>
+/// Rows to tokens, as TRL does: a string is tokenised as it is, a list of messages goes through the model's chat template. One belongs to one model's
+/// folder; any number of threads may use it.
+/// </summary>
+/// <param name="template">Null for a model without one, which then takes strings alone.</param>
+/// <param name="endToken">What ends a completion; null for none.</param>
+public sealed class PromptEncoder(Tokenizer tokenizer, ChatTemplate? template, int? endToken)
+{
+    public Tokenizer Tokenizer => tokenizer;
+
+    /// <summary>Tokenizer and template of a folder; the end token is the <c>eos_token</c> of its tokenizer_config.json.</summary>
+    public static PromptEncoder Load(string folder)
+    {
+        var tokenizer = Tokenizer.Load(folder);
+        return new PromptEncoder(tokenizer, ChatTemplate.Load(folder), ChatTemplateFiles.EndToken(folder) is { } end ? tokenizer.TokenId(end) : null);
+    }
+
+    /// <summary>
+    /// A prompt for generation. Messages that end with the assistant's are continued, others get the generation prompt.
+    /// </summary>
+    /// <exception cref="InvalidInputException">It is neither a string nor a list of messages, it is empty, or the template refuses it.</exception>
+    public EncodedPrompt Encode(JsonElement prompt, JsonElement? tools = null)
+    {
+        var text = prompt.ValueKind switch
+        {
+            JsonValueKind.String => prompt.GetString()!,
+            JsonValueKind.Array => Render(prompt, true, tools),
+            _ => throw new InvalidInputException($"A prompt must be a text or a list of messages; it is {prompt.ValueKind}.", "prompt"),
+        };
+        var tokens = tokenizer.Encode(text);
+        return tokens.Length > 0 ? new EncodedPrompt(text, tokens) : throw new InvalidInputException("A prompt must have at least one token.", "prompt");
+    }
+
+    /// <summary>
+    /// A row for supervised learning: <c>{"prompt","completion"}</c>, both texts or both lists of messages; <c>{"messages"}</c>, whose last message is what is learned;
+    /// or <c>{"text"}</c>, all of which is learned but its first token. A completion that does not end with the end token gets it.
+    /// </summary>
+    /// <exception cref="InvalidInputException">The row has none of these forms, or nothing to learn.</exception>
+    public EncodedExample EncodeExample(JsonElement row)
+    {
+        if (row.ValueKind != JsonValueKind.Object) throw new InvalidInputException("A row must be an object.");
+        var tools = row.TryGetProperty("tools", out var list) && list.ValueKind == JsonValueKind.Array ? list : (JsonElement?)null;
+        if (row.TryGetProperty("messages", out var messages)) return Conversation(messages, tools);
+        if (row.TryGetProperty("text", out var text) && text.ValueKind == JsonValueKind.String) return Join([], text.GetString()!);
+        if (!row.TryGetProperty("prompt", out var prompt) || !row.TryGetProperty("completion", out var completion))
+            throw new InvalidInputException("A row needs 'prompt' and 'completion', or 'messages', or 'text'.", "prompt", "missing");
+        return (prompt.ValueKind, completion.ValueKind) switch
+        {
+            (JsonValueKind.String, JsonValueKind.String) => Join(tokenizer.Encode(prompt.GetString()!), completion.GetString()!),
+            (JsonValueKind.Array, JsonValueKind.Array) => Conversation(JsonSerializer.SerializeToElement(prompt.EnumerateArray().Concat(completion.EnumerateArray())), tools, prompt.GetArrayLength()),
+            _ => throw new InvalidInputException("'prompt' and 'completion' must be both texts or both lists of messages.", "completion"),
+        };
+    }
+
+    private EncodedExample Conversation(JsonElement messages, JsonElement? tools, int? promptLength = null)
+    {
+        if (messages.ValueKind != JsonValueKind.Array || messages.GetArrayLength() == 0) throw new InvalidInputException("'messages' must be a list of at least one message.", "messages");
+        var count = promptLength ?? messages.GetArrayLength() - 1;
+        var whole = Render(messages, false, tools);
+        var prompt = count == 0 ? "" : Render(JsonSerializer.SerializeToElement(messages.EnumerateArray().Take(count)), true, tools);
+        return whole.StartsWith(prompt, StringComparison.Ordinal)
+            ? Join(tokenizer.Encode(prompt), whole[prompt.Length..])
+            : throw new InvalidInputException("The chat template writes the prompt in another way where the completion follows; this row cannot be learned from.", "messages");
+    }
+
+    private EncodedExample Join(int[] prompt, string completion)
+    {
+        var target = tokenizer.Encode(completion);
+        int[] tokens = endToken is { } end && (target.Length == 0 || !EndsWith(completion, target, end)) ? [.. prompt, .. target, end] : [.. prompt, .. target];
+        var first = Math.Max(prompt.Length, 1); // the very first token has nothing to be predicted from
+        return tokens.Length > first ? new EncodedExample(tokens, first) : throw new InvalidInputException("A row has no token to learn.", "completion");
+    }
+
+    /// <summary>Templates often end a turn with the end token and a line break.</summary>
+    private static bool EndsWith(string completion, int[] target, int end) => target[^1] == end || (target.Length > 1 && target[^2] == end && completion.EndsWith('\n'));
+
+    private string Render(JsonElement messages, bool generate, JsonElement? tools)
+    {
+        if (template is null) throw new InvalidInputException("The model has no chat template: its prompts must be texts.", "prompt");
+        var continued = generate && messages.GetArrayLength() > 0 && messages[messages.GetArrayLength() - 1] is { ValueKind: JsonValueKind.Object } last
+            && last.TryGetProperty("role", out var role) && role.ValueKind == JsonValueKind.String && role.GetString() == "assistant";
+        return template.Render(messages, generate && !continued, continued, tools);
+    }
+}
