@@ -73,6 +73,15 @@ public sealed class KvCache : IDisposable
         lengths[to] = length;
     }
 
+    /// <summary>Takes over all slots of a smaller cache of the same layers.</summary>
+    public void TakeFrom(KvCache smaller)
+    {
+        using var scope = NewDisposeScope();
+        using var noGradient = no_grad();
+        foreach (var (to, from) in keys.Concat(values).Zip(smaller.keys.Concat(smaller.values))) to.narrow(0, 0, smaller.Slots).narrow(2, 0, smaller.Capacity).copy_(from);
+        smaller.lengths.CopyTo(lengths, 0);
+    }
+
     /// <summary>Begins to append to several slots at once: slot i gets <paramref name="counts"/>[i] new tokens (padded on the right to the largest count).</summary>
     public KvCacheAppend Begin(ReadOnlySpan<int> slots, ReadOnlySpan<int> counts)
     {

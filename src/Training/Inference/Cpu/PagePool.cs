@@ -1,0 +1,89 @@
+using System.Runtime.InteropServices;
+
+namespace Gradus.Training.Inference.Cpu;
+
+/// <summary>
+/// Keys and values in pages of 16 positions of one sequence, all layers: for each layer first the keys, [head][feature][position], so that 16 scores come
+/// of one pass, then the values, [head][position][feature]. Features are padded with zeros to whole vectors.
+/// </summary>
+internal sealed unsafe class PagePool : IDisposable
+{
+    public const int Positions = 16;
+
+    private readonly List<nint> owned = [];
+    private readonly Stack<nint> free = [];
+    private readonly List<List<nint>> slots = [];
+
+    /// <param name="headWidth">Features of a head.</param>
+    public PagePool(int layers, int heads, int headWidth)
+    {
+        Width = (headWidth + 15) / 16 * 16;
+        HeadFloats = Width * Positions;
+        LayerFloats = 2 * heads * HeadFloats;
+        (ValuesFrom, PageFloats) = (heads * HeadFloats, (long)layers * LayerFloats);
+    }
+
+    /// <summary>Features of a head with padding.</summary>
+    public int Width { get; }
+
+    /// <summary>Floats of one head's keys, or values, in a page.</summary>
+    public int HeadFloats { get; }
+
+    public int LayerFloats { get; }
+
+    /// <summary>Where a layer's values begin.</summary>
+    public int ValuesFrom { get; }
+
+    private long PageFloats { get; }
+
+    /// <summary>A slot's pages, in order.</summary>
+    public List<nint> Pages(int slot) => slots[slot];
+
+    /// <summary>Gives a slot pages for so many positions; what stands in those it has stays. Not while another thread reads slots.</summary>
+    public void Reserve(int slot, int positions)
+    {
+        while (slots.Count <= slot) slots.Add([]);
+        while (slots[slot].Count * Positions < positions) slots[slot].Add(Take());
+    }
+
+    /// <summary>Makes a slot hold the first positions of another.</summary>
+    public void Copy(int from, int to, int positions)
+    {
+        Release(to);
+        Reserve(to, positions);
+        var pages = (positions + Positions - 1) / Positions;
+        for (var page = 0; page < pages; page++)
+            Buffer.MemoryCopy((void*)slots[from][page], (void*)slots[to][page], PageFloats * sizeof(float), PageFloats * sizeof(float));
+    }
+
+    /// <summary>Gives a slot's pages to another, whose own go back to the pool.</summary>
+    public void Move(int from, int to)
+    {
+        Release(to);
+        (slots[from], slots[to]) = (slots[to], slots[from]);
+    }
+
+    public void Release(int slot)
+    {
+        while (slots.Count <= slot) slots.Add([]);
+        foreach (var page in slots[slot]) free.Push(page);
+        slots[slot].Clear();
+    }
+
+    public void Dispose()
+    {
+        foreach (var page in owned) NativeMemory.AlignedFree((void*)page);
+        owned.Clear();
+        free.Clear();
+        slots.Clear();
+    }
+
+    private nint Take()
+    {
+        if (free.TryPop(out var page)) return page;
+        var fresh = NativeMemory.AlignedAlloc((nuint)(PageFloats * sizeof(float)), 64);
+        NativeMemory.Clear(fresh, (nuint)(PageFloats * sizeof(float)));
+        owned.Add((nint)fresh);
+        return (nint)fresh;
+    }
+}

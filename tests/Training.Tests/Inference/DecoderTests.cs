@@ -1,0 +1,186 @@
+using Gradus.Training.Inference;
+using Gradus.Training.Inference.Cpu;
+using Gradus.Training.Model;
+using Gradus.Training.Tests.Model;
+using TorchSharp;
+using Xunit;
+using static TorchSharp.torch;
+
+namespace Gradus.Training.Tests.Inference;
+
+/// <summary>Each decoder against the trainer's own computation, on models with and without biases, grouped heads and odd widths.</summary>
+public sealed class DecoderTests
+{
+    public static TheoryData<string, string> Both => [.. new[] { "torch", "vector" }.SelectMany(decoder => Models.Keys.Select(model => (decoder, model)))];
+
+    private static Dictionary<string, ModelConfig> Models { get; } = new()
+    {
+        ["qwen2, narrow heads"] = Tiny.Config,
+        ["llama"] = new("llama", 62, 128, 2, 4, 4, 32, 336, 1e-6, 10_000, 256, TieEmbeddings: true, QkvBias: false, [1], 0, null),
+        ["llama, untied, odd widths"] = new("llama", 101, 36, 3, 6, 3, 20, 50, 1e-5, 500_000, 128, TieEmbeddings: false, QkvBias: false, [1], 0, null),
+    };
+
+    [Theory]
+    [MemberData(nameof(Both))]
+    public void Greedy_tokens_are_those_of_the_full_forward_pass(string decoder, string name)
+    {
+        using var model = CausalLm.Create(Models[name], 5);
+        using var engine = new Engine(Decoder(decoder, model), 8);
+        var prompts = Prompts(model, 5);
+        var sequences = prompts.Select(prompt => engine.Add(new GenerationRequest(prompt, 40, SamplingOptions.Greedy, [], [0]))[0]).ToArray();
+        Finish(engine);
+        for (var i = 0; i < prompts.Length; i++)
+        {
+            var tokens = prompts[i].Concat(sequences[i].Tokens).ToArray();
+            using var scope = NewDisposeScope();
+            using var noGradient = no_grad();
+            using var batch = TokenBatch.Create([new TokenRow(tokens, 1)]);
+            var best = model.Logits(model.Hidden(batch).select(0, 0)).argmax(-1).data<long>().ToArray();
+            Assert.Equal(best[(prompts[i].Length - 1)..^1].Select(token => (int)token), sequences[i].Tokens);
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Both))]
+    public void Log_probabilities_are_the_trainer_s(string decoder, string name)
+    {
+        using var model = CausalLm.Create(Models[name], 6);
+        using var engine = new Engine(Decoder(decoder, model), 20);
+        var sampling = new SamplingOptions { Temperature = 0.7, TopP = 0.9 };
+        var sequences = Prompts(model, 6).SelectMany((prompt, i) => engine.Add(new GenerationRequest(prompt, 50, sampling, [3, 4, 5], [(ulong)i, 100 + (ulong)i, 200 + (ulong)i, 300 + (ulong)i]))).ToArray();
+        Finish(engine);
+        Assert.Contains(sequences, sequence => sequence.FinishReason == "stop");
+        using var scope = NewDisposeScope();
+        using var noGradient = no_grad();
+        using var batch = TokenBatch.Create([.. sequences.Select(sequence => new TokenRow([.. sequence.Request.Prompt, .. sequence.Tokens], sequence.Request.Prompt.Length))]);
+        var (expected, _) = LogProbs.Of(model, model.Hidden(batch), batch, 0.7);
+        var actual = sequences.SelectMany(sequence => sequence.LogProbs).ToArray();
+        var all = expected.data<float>().ToArray();
+        Assert.Equal(all.Length, actual.Length);
+        for (var i = 0; i < all.Length; i++) Assert.Equal(all[i], actual[i], 1e-4);
+    }
+
+    [Theory]
+    [MemberData(nameof(Both))]
+    public void A_crowd_that_comes_and_goes_changes_nothing(string decoder, string name)
+    {
+        using var model = CausalLm.Create(Models[name], 7);
+        var prompts = Prompts(model, 30);
+        GenerationRequest Request(int i) => new(prompts[i], 10 + (i * 7 % 40), new SamplingOptions(), [2], [(ulong)i, 1000 + (ulong)i]);
+        using var alone = new Engine(Decoder(decoder, model), 1);
+        using var crowd = new Engine(Decoder(decoder, model), 21);
+        var pairs = new List<(Sequence Alone, Sequence Crowded)>();
+        for (var i = 0; i < prompts.Length; i++)
+        {
+            pairs.AddRange(alone.Add(Request(i)).Zip(crowd.Add(Request(i))));
+            if (i % 3 == 0) crowd.Step();
+        }
+        crowd.Remove(pairs[0].Crowded);
+        Finish(alone);
+        Finish(crowd);
+        foreach (var (one, other) in pairs.Skip(1))
+        {
+            Assert.Equal(one.Tokens, other.Tokens);
+            foreach (var (a, b) in one.LogProbs.Zip(other.LogProbs)) Assert.Equal(a, b, decoder == "vector" ? 0 : 1e-4);
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Both))]
+    public void A_shared_prompt_changes_nothing(string decoder, string name)
+    {
+        using var model = CausalLm.Create(Models[name], 8);
+        var runs = new[] { true, false }.Select(share =>
+        {
+            using var engine = new Engine(Decoder(decoder, model), 8, share);
+            var sequences = Prompts(model, 3).SelectMany(prompt => engine.Add(new GenerationRequest(prompt, 30, new SamplingOptions(), [2], [1, 2, 3, 4]))).ToArray();
+            Finish(engine);
+            return (sequences, engine.PrefilledTokens);
+        }).ToArray();
+        Assert.True(runs[0].PrefilledTokens < runs[1].PrefilledTokens);
+        foreach (var (one, other) in runs[0].sequences.Zip(runs[1].sequences))
+        {
+            Assert.Equal(other.Tokens, one.Tokens);
+            foreach (var (a, b) in one.LogProbs.Zip(other.LogProbs)) Assert.Equal(a, b, 1e-4);
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Both))]
+    public void A_changed_weight_shows_at_once_and_tensors_do_not_pile_up(string decoder, string name)
+    {
+        using var model = CausalLm.Create(Models[name], 9);
+        using var engine = new Engine(Decoder(decoder, model), 4);
+        float[] First()
+        {
+            var sequence = engine.Add(new GenerationRequest([1, 2, 3], 30, SamplingOptions.Greedy, [], [0]))[0];
+            Finish(engine);
+            return [.. sequence.LogProbs];
+        }
+
+        var before = First();
+        // What earlier tests left to the finalizers does not count here.
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+        var count = Tensor.TotalCount;
+        Assert.Equal(before, First());
+        using (no_grad()) model["model.norm.weight"].mul_(1.5f);
+        Assert.NotEqual(before, First());
+        Assert.Equal(count, Tensor.TotalCount);
+    }
+
+    [Theory]
+    [MemberData(nameof(Both))]
+    public void A_long_prompt_and_a_full_context_are_computed_whole(string decoder, string name)
+    {
+        using var model = CausalLm.Create(Models[name], 10);
+        var most = model.Config.MaxPositions;
+        var prompt = Enumerable.Range(0, most - 20).Select(i => i * 13 % model.Config.VocabularySize).ToArray();
+        using var engine = new Engine(Decoder(decoder, model), 3);
+        var sequences = new[] { engine.Add(new GenerationRequest(prompt, 20, SamplingOptions.Greedy, [], [0]))[0], engine.Add(new GenerationRequest([7], 90, SamplingOptions.Greedy, [], [0]))[0] };
+        Finish(engine);
+        foreach (var sequence in sequences)
+        {
+            using var scope = NewDisposeScope();
+            using var noGradient = no_grad();
+            using var batch = TokenBatch.Create([new TokenRow([.. sequence.Request.Prompt, .. sequence.Tokens], sequence.Request.Prompt.Length)]);
+            var expected = LogProbs.Of(model, model.Hidden(batch), batch).logProbs_N.data<float>().ToArray();
+            Assert.Equal(expected.Length, sequence.LogProbs.Count);
+            for (var i = 0; i < expected.Length; i++) Assert.Equal(expected[i], sequence.LogProbs[i], 1e-4);
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(ModelCase.Folders), MemberType = typeof(ModelCase))]
+    public void Published_shapes_give_the_reference_s_greedy_tokens(string folder)
+    {
+        using var reference = ModelCase.Open(folder);
+        using var model = CausalLm.Load(folder);
+        var expected = reference.Figures.GetProperty("greedy_batch").EnumerateArray().Select(row => row.EnumerateArray().Select(token => token.GetInt32()).ToArray()).ToArray();
+        foreach (var decoder in new[] { "torch", "vector" })
+        {
+            using var engine = new Engine(Decoder(decoder, model), 2);
+            var sequences = reference.Tokens.Select((prompt, i) => engine.Add(new GenerationRequest(prompt, expected[i].Length, SamplingOptions.Greedy, [], [0]))[0]).ToArray();
+            Finish(engine);
+            Assert.Equal(expected, sequences.Select(sequence => sequence.Tokens.ToArray()));
+        }
+    }
+
+    private static IDecoder Decoder(string name, CausalLm model)
+    {
+        if (name == "torch") return new TorchDecoder(model);
+        Assert.SkipUnless(VectorDecoder.Supports(model), "This processor has no 512-bit vectors.");
+        return new VectorDecoder(model, threads: 2);
+    }
+
+    private static int[][] Prompts(CausalLm model, int count) => [.. Enumerable.Range(0, count).Select(i =>
+    {
+        var random = DerivedRandom.For(3, "prompts", 0, i);
+        return Enumerable.Range(0, random.Next(1, 24)).Select(_ => random.Next(0, model.Config.VocabularySize)).ToArray();
+    })];
+
+    private static void Finish(Engine engine)
+    {
+        while (!engine.Idle) engine.Step();
+    }
+}
