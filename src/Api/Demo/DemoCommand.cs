@@ -27,7 +27,7 @@ internal static class DemoCommand
         using var client = new GradusClient(url, key);
         try
         {
-            return await ShowAsync(client, url, key is not null, again, Console.Out, !Console.IsOutputRedirected, TimeProvider.System, stop.Token);
+            return await ShowAsync(client, url, key is not null, again, Console.Out, !Console.IsOutputRedirected, cancel => Task.Delay(TimeSpan.FromSeconds(1), cancel), stop.Token);
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
@@ -47,16 +47,18 @@ internal static class DemoCommand
     }
 
     internal static async Task<int> ShowAsync(
-        GradusClient client, string url, bool keyed, bool again, TextWriter output, bool terminal, TimeProvider time, CancellationToken cancel)
+        GradusClient client, string url, bool keyed, bool again, TextWriter output, bool terminal, Func<CancellationToken, Task> pause, CancellationToken cancel)
     {
-        var demo = new DemoRun(client, new ProgressView(output, terminal, time), time);
+        var demo = new DemoRun(client, new ProgressView(output, terminal, TimeProvider.System), TimeProvider.System, pause);
         var found = again ? null : await demo.FindAsync(cancel);
         var run = found ?? await demo.BeginAsync(cancel);
         var id = run.GetProperty("id").GetString()!;
         await output.WriteLineAsync(run.GetProperty("status").GetString() == "succeeded"
             ? $"The demo ran before ({id}; train it again: ./run.sh --demo)"
             : $"The demo: {DemoRun.Recipe} as {id} ({(found is null ? "POST /v1/runs" : "under way")})");
-        var jobs = await demo.FollowAsync(id, cancel);
+        var jobs = JobView.ReadAll(run);
+        await demo.ResumeAsync(jobs, cancel);
+        if (!jobs.All(job => job.Ended)) jobs = await demo.FollowAsync(id, cancel);
         if (jobs.FirstOrDefault(job => job.Status != "succeeded") is { } bad)
         {
             await output.WriteLineAsync($"The stage {bad.Name} ended as {bad.Status}: {bad.Error ?? "no reason given"} ({url}/v1/jobs/{bad.Id}/events)");

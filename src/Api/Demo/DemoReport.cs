@@ -8,52 +8,39 @@ internal sealed class DemoReport(GradusClient client, TextWriter output, string 
 {
     private const int ColumnWidth = 56;
 
-    private static readonly (string Metric, string Label, string Format)[] Rows =
+    private static readonly (string Figure, string Label, string Format)[] Rows =
     [
-        ("pass@1", "pass@1 (right, of all samples)", "0.000"),
-        ("cons", "majority right (cons@k)", "0.000"),
-        ("format_rate", "well-formed", "0.000"),
-        ("mean_length", "mean length (tokens)", "0.0"),
-        ("language", "reasoning in the question's language", "0.000"),
-        ("phrases", "reasoning with a check", "0.000"),
+        ("held-out/pass@1", "right (pass@1)", "0.000"),
+        ("held-out/cons@8", "right by majority of 8 (cons@8)", "0.000"),
+        ("held-out/format_rate", "well-formed", "0.000"),
+        ("held-out/mean_length", "mean length in tokens", "0.0"),
+        ("held-out/phrases/checks", "with a check in the reasoning", "0.000"),
+        ("held-out/language_share", "reasoning in the question's language", "0.000"),
+        ("general/exact_match", "another skill, not trained (exact match)", "0.000"),
     ];
 
     public async Task WriteAsync(IReadOnlyList<JobView> jobs, CancellationToken cancel)
     {
         var grpo = jobs.LastOrDefault(job => job.Stage == "grpo");
-        await WriteTableAsync(jobs, cancel);
+        WriteTable(jobs);
         if (grpo is not null) await WriteSamplesAsync(grpo, cancel);
-        var question = await WriteChatAsync(grpo?.Model, cancel);
+        var question = await WriteChatAsync(cancel);
         WriteNext(grpo ?? jobs[^1], question);
     }
 
-    private async Task WriteTableAsync(IReadOnlyList<JobView> jobs, CancellationToken cancel)
+    private void WriteTable(IReadOnlyList<JobView> jobs)
     {
         var evaluations = jobs.Where(job => job.Stage == "evaluate").ToList();
         if (evaluations.Count < 2) return;
-        var before = await FiguresAsync(evaluations[0], cancel);
-        var after = await FiguresAsync(evaluations[^1], cancel);
         output.WriteLine();
-        output.WriteLine($"{"On held-out problems",-40}{"before",10}{"after",10}");
-        foreach (var (metric, label, format) in Rows)
+        output.WriteLine($"{"On problems that were never trained on",-42}{"before",10}{"after",10}");
+        foreach (var (figure, label, format) in Rows)
         {
-            var name = before.Keys.FirstOrDefault(key => Matches(key, metric));
-            if (name is null || !after.TryGetValue(name, out var last)) continue;
-            output.WriteLine($"{label,-40}{Show(before[name], format),10}{Show(last, format),10}");
+            if (evaluations[0].Figure(figure) is { } before && evaluations[^1].Figure(figure) is { } after) output.WriteLine($"{label,-42}{Show(before, format),10}{Show(after, format),10}");
         }
     }
 
-    // A metric of an evaluation set stands below the set's name: heldout/pass@1.
-    private static bool Matches(string key, string metric) => key == metric || key.Split('/').Any(part => part.StartsWith(metric, StringComparison.Ordinal));
-
     private static string Show(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
-
-    private async Task<Dictionary<string, double>> FiguresAsync(JobView job, CancellationToken cancel)
-    {
-        var figures = new Dictionary<string, double>();
-        foreach (var row in await client.ListAsync($"v1/jobs/{job.Id}/metrics?limit=1000", cancel)) figures[row.GetProperty("name").GetString()!] = row.GetProperty("value").GetDouble();
-        return figures;
-    }
 
     private async Task WriteSamplesAsync(JobView grpo, CancellationToken cancel)
     {
@@ -71,7 +58,7 @@ internal sealed class DemoReport(GradusClient client, TextWriter output, string 
     // One sample each of the step's first three prompts.
     private async Task<IReadOnlyList<string>> ThreePromptsAsync(JobView job, int step, CancellationToken cancel)
     {
-        var samples = await client.ListAsync($"v1/jobs/{job.Id}/samples?step={step}&limit=100", cancel);
+        var samples = await client.ListAsync($"v1/jobs/{job.Id}/samples?step={step}&order=index&limit=100", cancel);
         return [.. samples.DistinctBy(sample => sample.GetProperty("prompt").GetString()).Take(3).Select(Describe)];
     }
 
@@ -81,24 +68,15 @@ internal sealed class DemoReport(GradusClient client, TextWriter output, string 
         return $"{sample.GetProperty("prompt").GetString()!.Trim()}\n{sample.GetProperty("completion").GetString()!.Trim()}\n(reward {reward})";
     }
 
-    private async Task<string> WriteChatAsync(string? model, CancellationToken cancel)
+    private async Task<string> WriteChatAsync(CancellationToken cancel)
     {
-        var problem = (await client.ListAsync("v1/datasets/running-sums-held-out/rows?limit=1", cancel))[0];
-        if (problem.TryGetProperty("content", out var content)) problem = content;
+        var problem = (await client.ListAsync("v1/datasets/running-sums-held-out/rows?limit=1", cancel))[0].GetProperty("content");
         var question = problem.GetProperty("prompt").GetString()!.Trim();
         var request = new { model = DemoRun.Recipe, messages = new[] { new { role = "user", content = question } }, max_tokens = 120, temperature = 0 };
-        JsonElement answer;
-        try
-        {
-            answer = await client.PostAsync("v1/chat/completions", request, cancel);
-        }
-        catch (RefusedException unknown) when (unknown.Status == 404 && model is not null)
-        {
-            answer = await client.PostAsync("v1/chat/completions", new { model, request.messages, request.max_tokens, request.temperature }, cancel);
-        }
+        var answer = await client.PostAsync("v1/chat/completions", request, cancel);
         var message = answer.GetProperty("choices")[0].GetProperty("message");
         output.WriteLine();
-        output.WriteLine($"Asked over /v1/chat/completions: {question}");
+        output.WriteLine($"Asked over /v1/chat/completions: {question} (right is {problem.GetProperty("answer")})");
         WriteWrapped("reasoning: ", message.GetProperty("reasoning_content").GetString() ?? "");
         WriteWrapped("answer:    ", message.GetProperty("content").GetString() ?? "");
         return question;

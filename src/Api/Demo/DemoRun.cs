@@ -3,14 +3,14 @@ using System.Text.Json;
 namespace Gradus.Api.Demo;
 
 /// <summary>The demo's run: found or begun, then followed to its end. A service that goes away for a while (a restart) is waited for.</summary>
-internal sealed class DemoRun(GradusClient client, ProgressView view, TimeProvider time)
+/// <param name="pause">Waits until the next look.</param>
+internal sealed class DemoRun(GradusClient client, ProgressView view, TimeProvider time, Func<CancellationToken, Task> pause)
 {
     public const string Recipe = "r1-zero-tiny";
 
     /// <summary>How the demo finds its own runs again.</summary>
-    public const string Name = "demo: r1-zero-tiny";
+    public const string Name = "demo";
 
-    private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
 
     /// <summary>The newest run of the demo that is under way or succeeded; null where there is none.</summary>
@@ -25,12 +25,17 @@ internal sealed class DemoRun(GradusClient client, ProgressView view, TimeProvid
 
     public Task<JsonElement> BeginAsync(CancellationToken cancel) => client.PostAsync("v1/runs", new { recipe = Recipe, name = Name }, cancel);
 
+    /// <summary>A demo that somebody paused goes on.</summary>
+    public async Task ResumeAsync(IReadOnlyList<JobView> jobs, CancellationToken cancel)
+    {
+        foreach (var job in jobs.Where(job => job.Status == "paused")) await client.PostAsync($"v1/jobs/{job.Id}/resume", new { }, cancel);
+    }
+
     /// <summary>Shows progress until every job has ended.</summary>
     /// <returns>The jobs as they ended.</returns>
     public async Task<IReadOnlyList<JobView>> FollowAsync(string id, CancellationToken cancel)
     {
         var figures = new Dictionary<string, StageFigures>();
-        using var timer = new PeriodicTimer(Poll, time);
         var lastAnswer = time.GetTimestamp();
         while (true)
         {
@@ -46,14 +51,16 @@ internal sealed class DemoRun(GradusClient client, ProgressView view, TimeProvid
             {
                 // The service is away; its jobs go on when it is back.
             }
-            await timer.WaitForNextTickAsync(cancel);
+            await pause(cancel);
         }
     }
 
     private async Task ReadMetricsAsync(JobView job, Dictionary<string, StageFigures> figures, CancellationToken cancel)
     {
         if (!figures.TryGetValue(job.Id, out var known)) figures[job.Id] = known = new StageFigures();
-        if (job.Step <= known.LastStep) return;
-        known.Add(await client.ListAsync($"v1/jobs/{job.Id}/metrics?names={Uri.EscapeDataString(StageFigures.Names)}&after_step={known.LastStep}&limit=1000", cancel));
+        if (job.Step <= Math.Max(known.LastStep, 0)) return;
+        // Who comes late needs no more than the speed is a mean of.
+        var after = Math.Max(known.LastStep, job.Step - StageFigures.Window);
+        known.Add(await client.ListAsync($"v1/jobs/{job.Id}/metrics?names={Uri.EscapeDataString(StageFigures.Names)}&after_step={after}&limit=1000", cancel));
     }
 }

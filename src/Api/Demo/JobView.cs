@@ -3,9 +3,13 @@ using System.Text.Json;
 namespace Gradus.Api.Demo;
 
 /// <summary>What the demo reads of one job of a run.</summary>
-internal sealed record JobView(string Id, string Name, string Stage, string Status, int Step, int? TotalSteps, string? Model, string? Error)
+internal sealed record JobView(string Id, string Name, string Stage, string Status, int Step, int? TotalSteps, string? Model, JsonElement Result, string? Error)
 {
     public bool Ended => Status is "succeeded" or "failed" or "cancelled";
+
+    /// <summary>One of the closing figures; null where there is none of that name.</summary>
+    public double? Figure(string name) =>
+        Result.ValueKind == JsonValueKind.Object && Result.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Number ? value.GetDouble() : null;
 
     public static JobView Read(JsonElement job) => new(
         job.GetProperty("id").GetString()!,
@@ -15,6 +19,7 @@ internal sealed record JobView(string Id, string Name, string Stage, string Stat
         Number(job, "step") ?? 0,
         Number(job, "total_steps"),
         Text(job, "model"),
+        job.GetProperty("result"),
         job.TryGetProperty("error", out var error) && error.ValueKind == JsonValueKind.Object ? Text(error, "message") : null);
 
     public static IReadOnlyList<JobView> ReadAll(JsonElement run) => [.. run.GetProperty("jobs").EnumerateArray().Select(Read)];

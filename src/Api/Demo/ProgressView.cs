@@ -9,9 +9,11 @@ internal sealed class ProgressView(TextWriter output, bool terminal, TimeProvide
 
     private static readonly string Header = $"  {"stage",-18}{"step",14}{"reward",9}{"pass",8}{"length",9}{"loss",8}{"tokens/s",10}{"left",8}";
 
+    private readonly HashSet<string> ended = [];
     private int drawn;
     private long lastLine;
     private string lastText = "";
+    private string lastState = "";
 
     /// <summary>Draws the state as it is now; <paramref name="figures"/> by job id.</summary>
     public void Show(IReadOnlyList<JobView> jobs, IReadOnlyDictionary<string, StageFigures> figures)
@@ -25,24 +27,26 @@ internal sealed class ProgressView(TextWriter output, bool terminal, TimeProvide
             output.Flush();
             return;
         }
-        var current = jobs.FirstOrDefault(job => !job.Ended) ?? jobs[^1];
-        var text = Line(current, figures[current.Id]);
-        var stageChanged = !text.StartsWith(lastText.Split(' ')[0], StringComparison.Ordinal) || current.Ended;
-        if (text == lastText || (!stageChanged && lastLine != 0 && time.GetElapsedTime(lastLine) < LineEvery)) return;
-        (lastText, lastLine) = (text, time.GetTimestamp());
-        output.WriteLine(text);
+        foreach (var job in jobs.Where(job => job.Ended && ended.Add(job.Id))) output.WriteLine(Line(job, figures[job.Id]));
+        if (jobs.FirstOrDefault(job => !job.Ended) is { } current)
+        {
+            var (state, text) = ($"{current.Id} {current.Status}", Line(current, figures[current.Id]));
+            if (text == lastText || (state == lastState && time.GetElapsedTime(lastLine) < LineEvery)) return;
+            (lastText, lastState, lastLine) = (text, state, time.GetTimestamp());
+            output.WriteLine(text);
+        }
         output.Flush();
     }
 
     private static string Row(JobView job, StageFigures figures) =>
-        $"{Mark(job.Status)} {job.Name,-18}{Steps(job),14}{Number(figures["reward"], "0.000"),9}{Number(figures["rewards/accuracy/mean"], "0.00"),8}"
+        $"{Mark(job.Status)} {job.Name,-18}{Steps(job),14}{Number(figures["reward"], "0.000"),9}{Number(figures["pass_rate"], "0.00"),8}"
         + $"{Number(figures["completions/mean_length"], "0.0"),9}{Number(figures["loss"], "0.000"),8}{Number(figures.TokensPerSecond, "N0"),10}{Left(job, figures),8}";
 
     private static string Line(JobView job, StageFigures figures)
     {
         var parts = new List<string> { $"{job.Name} {job.Status}", $"step {Steps(job)}" };
         Add("reward", figures["reward"], "0.000");
-        Add("pass rate", figures["rewards/accuracy/mean"], "0.00");
+        Add("pass rate", figures["pass_rate"], "0.00");
         Add("length", figures["completions/mean_length"], "0.0");
         Add("loss", figures["loss"], "0.000");
         if (figures.TokensPerSecond is { } speed) parts.Add($"{Number(speed, "N0")} tokens/s");
