@@ -17,7 +17,7 @@ public sealed class CheckpointStore(StageRequest request, int keep = 2, Func<str
     private const string Aside = ".aside";
 
     private readonly Func<string, Stream> create = create ?? (path => new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.None, 1 << 20));
-    private readonly List<CheckpointRecord> whole = [];
+    private readonly List<CheckpointRecord> whole = [.. request.Checkpoints];
     private readonly string root = Path.Combine(request.Folder, "checkpoints");
 
     /// <summary>Writes a checkpoint. When this returns it is on the disk, but counts only with its row (<see cref="IRunJournal.CommitCheckpoint"/>).</summary>

@@ -1,4 +1,5 @@
 using Gradus.Training.Model;
+using Gradus.Training.Optimizer;
 using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;
@@ -37,10 +38,8 @@ public sealed class TokenBatchTests : IDisposable
         var (logProbs, _) = LogProbs.Of(model, hidden, batch, 1);
         var second = logProbs.narrow(0, rows[0].Tokens.Length - rows[0].FirstTarget, rows[1].Tokens.Length - rows[1].FirstTarget);
         second.sum().backward();
-        var used = rows[1].Tokens.ToHashSet();
-        // The head is tied: only the softmax's share reaches the other row's tokens, which the same row alone gives, too.
         var packedGradient = model["model.embed_tokens.weight"].grad!.clone();
-        Optimizer.Gradients.Clear(model.Parameters);
+        Gradients.Clear(model.Parameters);
         using var alone = TokenBatch.Create([rows[1]]);
         LogProbs.Of(model, model.Hidden(alone), alone, 1).logProbs_N.sum().backward();
         Close.Elements(model["model.embed_tokens.weight"].grad!, packedGradient, "gradient");
