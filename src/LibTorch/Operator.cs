@@ -129,7 +129,7 @@ internal sealed unsafe class Op(string name)
         return count;
     }
 
-    private void Find()
+    internal void Find()
     {
         int dot = name.IndexOf('.', StringComparison.Ordinal);
         var (bare, overload) = dot < 0 ? (name, "") : (name[..dot], name[(dot + 1)..]);
