@@ -13,7 +13,7 @@ create table datasets (
     id text primary key,
     name text not null,
     row_count integer not null,
-    original bytea,                           -- an upload keeps its bytes
+    byte_count bigint,                        -- of the upload; null where it was none
     job_id text,
     built_in boolean not null default false,
     created_at timestamptz not null default now()
@@ -23,6 +23,14 @@ create table dataset_rows (
     dataset_id text not null references datasets (id) on delete cascade,
     index integer not null,
     content jsonb not null,
+    primary key (dataset_id, index)
+);
+
+-- An upload keeps its bytes, in pieces: one value may not be larger than 1 GB.
+create table dataset_bytes (
+    dataset_id text not null references datasets (id) on delete cascade,
+    index integer not null,
+    bytes bytea not null,
     primary key (dataset_id, index)
 );
 

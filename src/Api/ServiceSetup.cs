@@ -1,6 +1,10 @@
 using System.Net.Sockets;
+using Gradus.Api.Datasets;
+using Gradus.Api.Jobs;
+using Gradus.Api.Models;
 using Gradus.Api.Operations;
-using Npgsql;
+using Gradus.Api.Recipes;
+using Gradus.Persistence;
 
 namespace Gradus.Api;
 
@@ -36,7 +40,6 @@ internal static class ServiceSetup
     public static WebApplication Create(string[] args, Action<WebApplicationBuilder>? configure = null)
     {
         var builder = WebApplication.CreateBuilder(args);
-        configure?.Invoke(builder);
         var settings = GradusSettings.Read(builder.Configuration);
         var connection = builder.Configuration.GetConnectionString("Gradus")
             ?? throw new SettingsException("ConnectionStrings:Gradus is missing: a Postgres connection string (in the environment: ConnectionStrings__Gradus).");
@@ -47,11 +50,12 @@ internal static class ServiceSetup
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxRequestBodySize = settings.MaxJsonBytes;
         });
-        builder.Services.AddSingleton(settings).AddSingleton(TimeProvider.System).AddSingleton(_ => NpgsqlDataSource.Create(connection));
+        builder.Services.AddSingleton(settings).AddSingleton(TimeProvider.System).AddPersistence(connection);
         builder.Services.ConfigureHttpJsonOptions(json => Wire.Configure(json.SerializerOptions));
-        builder.Services.AddOperations();
+        builder.Services.AddOperations().AddHostedService<Preparation>();
         if (settings.HasRole("api")) AddApi(builder.Services);
         if (settings.HasRole("worker")) AddWorker(builder.Services);
+        configure?.Invoke(builder);
 
         var app = builder.Build();
         app.UseMiddleware<ErrorHandling>();
@@ -70,11 +74,21 @@ internal static class ServiceSetup
         // A failed start is said once, in our words.
         .AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.Critical);
 
-    private static void AddApi(IServiceCollection services) => services.AddSwagger();
+    private static void AddApi(IServiceCollection services) => services.AddSwagger().AddSingleton<Submission>().AddSingleton<ProgressStream>().AddSingleton<DatasetUpload>();
 
     private static void AddWorker(IServiceCollection services)
     {
     }
 
-    private static void MapApi(WebApplication app) => app.MapSwagger();
+    private static void MapApi(WebApplication app)
+    {
+        app.MapSwagger();
+        app.MapJobs();
+        app.MapJobSteps();
+        app.MapRuns();
+        app.MapProgress();
+        app.MapRecipes();
+        app.MapDatasets();
+        app.MapModels();
+    }
 }

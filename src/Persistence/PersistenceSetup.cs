@@ -16,6 +16,10 @@ public static class PersistenceSetup
         services.AddSingleton<JobClaims>();
         services.AddSingleton<RunStore>();
         services.AddSingleton<DeviceStore>();
+        services.AddSingleton<RunQueries>();
+        services.AddSingleton<StepQueries>();
+        services.AddSingleton<DatasetStore>();
+        services.AddSingleton<ModelCatalog>();
         return services;
     }
 }

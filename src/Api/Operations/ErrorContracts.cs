@@ -32,7 +32,7 @@ internal sealed class ApiException(int status, string message, string? param = n
     public int? RetryAfter { get; init; }
 
     /// <summary>404: there is no such object.</summary>
-    public static ApiException NotFound(string what, string id) => new(StatusCodes.Status404NotFound, $"There is no {what} \"{id}\".", "id", "not_found");
+    public static ApiException NotFound(string what, string id) => new(StatusCodes.Status404NotFound, $"There is no {what} '{id}'.", "id", "not_found");
 
     /// <summary>409: the object is not in a state that allows it.</summary>
     public static ApiException Conflict(string message, string code = "conflict") => new(StatusCodes.Status409Conflict, message, "id", code);

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Gradus.Persistence;
 using Gradus.Training;
 using Npgsql;
 
@@ -39,6 +40,7 @@ internal sealed class ErrorHandling(RequestDelegate next, GradusSettings setting
     {
         ApiException known => (known.Status, new(known.Message, Type(known.Status), known.Param, known.Code, known.Lines)),
         InvalidInputException wrong => (400, new(wrong.Message, Type(400), wrong.Parameter, wrong.Code)),
+        UnknownCursorException cursor => (400, new(cursor.Message, Type(400), "after", "invalid_cursor")),
         BadHttpRequestException { StatusCode: 413 } => (413, new($"The body is larger than {Limit(context):N0} bytes, the most that this route takes.", Type(413), null, "too_large")),
         BadHttpRequestException bad => (bad.StatusCode, new(bad.Message, Type(bad.StatusCode), null, "invalid_request")),
         NpgsqlException { IsTransient: true } => (503, new("The database cannot be reached just now; try again.", Type(503), null, "database_unavailable")),

@@ -61,15 +61,15 @@ internal sealed record GradusSettings
     {
         var settings = SettingsReader.Read<GradusSettings>(configuration.GetSection("Gradus"));
         foreach (var role in settings.Roles)
-            if (role is not ("api" or "worker")) throw new SettingsException($"Gradus:Roles holds \"{role}\"; allowed are api and worker.");
+            if (role is not ("api" or "worker")) throw new SettingsException($"Gradus:Roles holds '{role}'; allowed are api and worker.");
         if (settings.Roles.Count == 0) throw new SettingsException("Gradus:Roles is empty; allowed are api and worker.");
         foreach (var key in settings.Keys)
             if (key.Length < 16) throw new SettingsException($"Gradus:Keys holds a key of {key.Length} characters; a key has at least 16.");
         if (!Uri.TryCreate(settings.Url.Replace("://*", "://0.0.0.0", StringComparison.Ordinal).Replace("://+", "://0.0.0.0", StringComparison.Ordinal), UriKind.Absolute, out var url)
             || url.Scheme is not ("http" or "https"))
-            throw new SettingsException($"Gradus:Url is \"{settings.Url}\"; expected is an address such as http://localhost:5080.");
+            throw new SettingsException($"Gradus:Url is '{settings.Url}'; expected is an address such as http://localhost:5080.");
         if (settings.Keys.Count == 0 && !url.IsLoopback)
-            throw new SettingsException($"Gradus:Url is \"{settings.Url}\", which others can reach, and no key is set: set Gradus:Keys (Gradus__Keys=...), or listen on localhost.");
+            throw new SettingsException($"Gradus:Url is '{settings.Url}', which others can reach, and no key is set: set Gradus:Keys (Gradus__Keys=...), or listen on localhost.");
         return settings with { StateFolder = Path.GetFullPath(settings.StateFolder) };
     }
 }

@@ -5,7 +5,7 @@ namespace Gradus.Api.Operations;
 /// <summary>Whether the process lives (always, while it answers) and whether it is ready (the database answers and holds our tables).</summary>
 internal static class Health
 {
-    public static IServiceCollection AddOperations(this IServiceCollection services) => services.AddSingleton<RateLimit>();
+    public static IServiceCollection AddOperations(this IServiceCollection services) => services.AddSingleton<RateLimit>().AddSingleton<StateFolders>();
 
     public static void MapHealth(this WebApplication app)
     {

@@ -30,7 +30,7 @@ internal static class JsonBody
     {
         var type = request.ContentType?.Split(';')[0].Trim().ToLowerInvariant();
         if (type is not null && allowed.Contains(type)) return type;
-        throw new ApiException(415, $"The header Content-Type must be {string.Join(" or ", allowed)}; {(type is null ? "there is none" : $"\"{type}\" came")}.", "Content-Type", "unsupported_media_type");
+        throw new ApiException(415, $"The header Content-Type must be {string.Join(" or ", allowed)}; {(type is null ? "there is none" : $"'{type}' came")}.", "Content-Type", "unsupported_media_type");
     }
 
     /// <summary>The whole body; its size is bounded by the server (413).</summary>
@@ -72,12 +72,12 @@ internal static class JsonBody
         foreach (var field in root.EnumerateObject())
         {
             var property = known.FirstOrDefault(property => property.Name == field.Name)
-                ?? throw new InvalidInputException($"Unknown field \"{field.Name}\"; allowed are {string.Join(", ", known.Select(property => property.Name))}.", field.Name, "unknown_field");
+                ?? throw new InvalidInputException($"Unknown field '{field.Name}'; allowed are {string.Join(", ", known.Select(property => property.Name))}.", field.Name, "unknown_field");
             Require(property, field.Value);
         }
         foreach (var property in known)
             if (property.IsRequired && !root.TryGetProperty(property.Name, out _))
-                throw new InvalidInputException($"The field \"{property.Name}\" is missing: {Expected(property.PropertyType)}.", property.Name, "missing");
+                throw new InvalidInputException($"The field '{property.Name}' is missing: {Expected(property.PropertyType)}.", property.Name, "missing");
         return root.Deserialize<T>(Wire.Options)!;
     }
 
@@ -91,7 +91,7 @@ internal static class JsonBody
         {
             // Said below, with the name and what is expected.
         }
-        throw new InvalidInputException($"\"{property.Name}\" must be {Expected(property.PropertyType)}; {Kind(value)} came.", property.Name, "invalid_type");
+        throw new InvalidInputException($"'{property.Name}' must be {Expected(property.PropertyType)}; {Kind(value)} came.", property.Name, "invalid_type");
     }
 
     private static string Expected(Type type)

@@ -17,7 +17,7 @@ internal abstract class QueryParameter(string name, string description)
     protected string? Text(HttpContext context)
     {
         var values = context.Request.Query[Name];
-        if (values.Count > 1) throw new InvalidInputException($"The query parameter \"{Name}\" came {values.Count} times; once is allowed.", Name, "invalid_value");
+        if (values.Count > 1) throw new InvalidInputException($"The query parameter '{Name}' came {values.Count} times; once is allowed.", Name, "invalid_value");
         return values.Count == 0 ? null : values[0] ?? "";
     }
 }
@@ -31,7 +31,7 @@ internal sealed class IntegerQuery(string name, int? standard, int low, int high
     {
         if (Text(context) is not { } text) return standard;
         if (int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) && number >= low && number <= high) return number;
-        throw new InvalidInputException($"The query parameter \"{Name}\" must be an integer from {low} to {high}; \"{Shown(text)}\" came.", Name, "out_of_range");
+        throw new InvalidInputException($"The query parameter '{Name}' must be an integer from {low} to {high}; '{Shown(text)}' came.", Name, "out_of_range");
     }
 
     public int Read(HttpContext context) => ReadOrNull(context)!.Value;
@@ -48,7 +48,7 @@ internal sealed class ChoiceQuery(string name, string? standard, string[] allowe
     {
         var text = Text(context) ?? standard;
         return text is null || allowed.Contains(text) ? text
-            : throw new InvalidInputException($"The query parameter \"{Name}\" must be one of {string.Join(", ", allowed)}; \"{text}\" came.", Name, "unknown_value");
+            : throw new InvalidInputException($"The query parameter '{Name}' must be one of {string.Join(", ", allowed)}; '{text}' came.", Name, "unknown_value");
     }
 }
 
@@ -61,7 +61,7 @@ internal sealed class TextQuery(string name, int longest, string description) : 
     {
         var text = Text(context);
         if (text is null || (text.Length <= longest && !text.Contains('\0', StringComparison.Ordinal))) return text;
-        throw new InvalidInputException($"The query parameter \"{Name}\" must be a text of at most {longest} characters without U+0000.", Name, "invalid_value");
+        throw new InvalidInputException($"The query parameter '{Name}' must be a text of at most {longest} characters without U+0000.", Name, "invalid_value");
     }
 }
 
@@ -74,7 +74,7 @@ internal sealed class QueryCheck(RequestDelegate next)
         var known = context.GetEndpoint()!.Metadata.GetOrderedMetadata<QueryParameter>();
         foreach (var name in context.Request.Query.Keys)
             if (!known.Any(parameter => parameter.Name == name))
-                throw new InvalidInputException($"Unknown query parameter \"{name}\"; {(known.Count == 0 ? "this route has none" : $"allowed are {string.Join(", ", known.Select(parameter => parameter.Name))}")}.", name, "unknown_parameter");
+                throw new InvalidInputException($"Unknown query parameter '{name}'; {(known.Count == 0 ? "this route has none" : $"allowed are {string.Join(", ", known.Select(parameter => parameter.Name))}")}.", name, "unknown_parameter");
         return next(context);
     }
 }

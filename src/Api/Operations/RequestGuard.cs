@@ -44,10 +44,10 @@ internal sealed class RequestGuard(RequestDelegate next, GradusSettings settings
     {
         var host = request.Host;
         if (!IsLoopback(host.Host))
-            throw new ApiException(403, $"The Host \"{host}\" is not this machine. Without keys only localhost is served; set Gradus:Keys to serve others.", "Host", "foreign_host");
+            throw new ApiException(403, $"The Host '{host}' is not this machine. Without keys only localhost is served; set Gradus:Keys to serve others.", "Host", "foreign_host");
         var origin = request.Headers.Origin.ToString();
         if (origin.Length > 0 && !(Uri.TryCreate(origin, UriKind.Absolute, out var from) && string.Equals(from.Authority, host.Value, StringComparison.OrdinalIgnoreCase)))
-            throw new ApiException(403, $"The Origin \"{origin}\" is not this service's own. Without keys only its own pages may call it; set Gradus:Keys to serve others.", "Origin", "foreign_origin");
+            throw new ApiException(403, $"The Origin '{origin}' is not this service's own. Without keys only its own pages may call it; set Gradus:Keys to serve others.", "Origin", "foreign_origin");
     }
 
     private static bool IsLoopback(string host) =>

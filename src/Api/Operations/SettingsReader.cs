@@ -34,7 +34,7 @@ internal static class SettingsReader
         }
         catch (Exception problem) when (problem is FormatException or OverflowException or InvalidCastException)
         {
-            throw new SettingsException($"{child.Path} is \"{text}\"; expected is {(kind == typeof(bool) ? "true or false" : "a number")}.");
+            throw new SettingsException($"{child.Path} is '{text}'; expected is {(kind == typeof(bool) ? "true or false" : "a number")}.");
         }
         if (property.GetCustomAttribute<RangeAttribute>() is { } range)
         {

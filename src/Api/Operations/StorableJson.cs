@@ -48,5 +48,5 @@ internal static class StorableJson
     }
 
     private static InvalidInputException Wrong(string path, string what) =>
-        new(path.Length == 0 ? $"The value {what}." : $"\"{path}\" {what}.", path.Length == 0 ? null : path, "invalid_value");
+        new(path.Length == 0 ? $"The value {what}." : $"'{path}' {what}.", path.Length == 0 ? null : path, "invalid_value");
 }

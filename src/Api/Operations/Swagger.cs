@@ -57,11 +57,7 @@ internal sealed class RouteNotesFilter : IOperationFilter
         foreach (var body in metadata.OfType<BodyNotes>())
         {
             operation.RequestBody ??= new OpenApiRequestBody { Required = true, Content = new Dictionary<string, OpenApiMediaType>() };
-            operation.RequestBody.Content![body.ContentType] = new OpenApiMediaType
-            {
-                Schema = body.Type is null ? new OpenApiSchema { Type = JsonSchemaType.String } : context.SchemaGenerator.GenerateSchema(body.Type, context.SchemaRepository),
-                Example = body.Type is null ? JsonValue.Create(body.Example) : JsonNode.Parse(body.Example),
-            };
+            operation.RequestBody.Content![body.ContentType] = Body(body, context);
         }
         var error = context.SchemaGenerator.GenerateSchema(typeof(ErrorEnvelope), context.SchemaRepository);
         operation.Responses = new OpenApiResponses();
@@ -69,6 +65,25 @@ internal sealed class RouteNotesFilter : IOperationFilter
             operation.Responses[answer.Status.ToString()] = Response("As asked.", answer.ContentType, answer.Type is null ? null : context.SchemaGenerator.GenerateSchema(answer.Type, context.SchemaRepository));
         operation.Responses["default"] = Response("What was wrong, what is allowed and what came.", "application/json", error);
     }
+
+    private static OpenApiMediaType Body(BodyNotes body, OperationFilterContext context) => body switch
+    {
+        { Type: { } type } => new() { Schema = context.SchemaGenerator.GenerateSchema(type, context.SchemaRepository), Example = JsonNode.Parse(body.Example) },
+        { ContentType: "multipart/form-data" } => new()
+        {
+            Schema = new OpenApiSchema
+            {
+                Type = JsonSchemaType.Object,
+                Properties = new Dictionary<string, IOpenApiSchema>
+                {
+                    ["name"] = new OpenApiSchema { Type = JsonSchemaType.String },
+                    ["file"] = new OpenApiSchema { Type = JsonSchemaType.String, Format = "binary" },
+                },
+            },
+            Example = new JsonObject { ["name"] = "my file", ["file"] = body.Example },
+        },
+        _ => new() { Schema = new OpenApiSchema { Type = JsonSchemaType.String }, Example = JsonValue.Create(body.Example) },
+    };
 
     private static OpenApiResponse Response(string description, string contentType, IOpenApiSchema? schema) =>
         new() { Description = description, Content = new Dictionary<string, OpenApiMediaType> { [contentType] = new OpenApiMediaType { Schema = schema } } };

@@ -1,6 +1,7 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using System.Text.Json.Serialization.Metadata;
 
 namespace Gradus.Api.Operations;
 
@@ -15,6 +16,9 @@ internal static class Wire
         options.PropertyNameCaseInsensitive = false;
         options.NumberHandling = JsonNumberHandling.Strict;
         options.Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping;
+        options.RespectRequiredConstructorParameters = true;
+        options.RespectNullableAnnotations = true;
+        options.TypeInfoResolver ??= new DefaultJsonTypeInfoResolver();
         options.MaxDepth = JsonBody.MaxDepth + 8;
         return options;
     }

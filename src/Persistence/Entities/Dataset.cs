@@ -11,8 +11,8 @@ public sealed class Dataset
 
     public required int RowCount { get; set; }
 
-    /// <summary>The bytes of an upload as they came.</summary>
-    public byte[]? Original { get; set; }
+    /// <summary>How long the upload was, in bytes, which are kept as they came; null where it was none.</summary>
+    public long? ByteCount { get; set; }
 
     public string? JobId { get; set; }
 

@@ -1,0 +1,78 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Gradus.Persistence;
+using Gradus.Training;
+using Gradus.Training.Recipes;
+using Gradus.Training.Stages;
+
+namespace Gradus.Api.Jobs;
+
+/// <summary>
+/// Checks a job or a recipe whole, then queues it and wakes a worker. Nothing is written when anything is wrong. A model's alias is replaced by the id it
+/// stands for now: a later attempt must not find another model under it.
+/// </summary>
+internal sealed class Submission(JobStore jobs, RunQueries runs, ModelCatalog models, DatasetStore datasets, IJobDispatcher dispatcher)
+{
+    private const long MostSeed = 1L << 53;
+
+    /// <summary>A run of one job.</summary>
+    public async Task<Run> JobAsync(JobRequest request, CancellationToken cancel)
+    {
+        var seed = Seed(request.Seed) ?? 1;
+        var name = Name(request.Name) ?? request.Stage;
+        var attempts = request.MaxAttempts ?? 3;
+        if (attempts is < 1 or > 100) throw new InvalidInputException($"'max_attempts' must be a whole number from 1 to 100, not {attempts}.", "max_attempts", "out_of_range");
+        var parsed = StageOptions.Parse(request.Stage, request.Options);
+        if (parsed.References.FirstOrDefault(reference => reference.From is not null) is { } from)
+            throw new InvalidInputException($"'{from.Path}' refers to the stage '{from.From}', but a job has no other stages; give an id, or POST a recipe to /v1/runs.", from.Path, "invalid_reference");
+        var options = await PinAsync(request.Options, "options", parsed.References, cancel);
+        var recipe = JsonSerializer.SerializeToElement(new JsonObject
+        {
+            ["stages"] = new JsonArray(new JsonObject { ["name"] = request.Stage, ["stage"] = request.Stage, ["options"] = JsonNode.Parse(options.GetRawText()) }),
+        });
+        return await QueueAsync(new NewRun(name, recipe, seed, [new NewJob(request.Stage, request.Stage, options, seed, attempts)]), cancel);
+    }
+
+    /// <summary>A run of a whole recipe.</summary>
+    public async Task<Run> RunAsync(RunRequest request, CancellationToken cancel)
+    {
+        var json = request.Recipe;
+        if (json.ValueKind == JsonValueKind.String)
+            json = ShippedRecipes.All.TryGetValue(json.GetString()!, out var shipped) ? shipped
+                : throw new InvalidInputException($"There is no recipe '{json.GetString()}'; there are {string.Join(", ", ShippedRecipes.All.Keys)}.", "recipe", "unknown_value");
+        var recipe = Recipe.Parse(json, "recipe");
+        var seed = Seed(request.Seed) ?? recipe.Seed;
+        List<NewJob> stages = [];
+        foreach (var (stage, place) in recipe.Stages.Select((stage, place) => (stage, place)))
+            stages.Add(new NewJob(stage.Name, stage.Stage, await PinAsync(stage.Json, $"recipe.stages[{place}].options", stage.Options.References, cancel), Recipe.StageSeed(seed, stage.Name)));
+        return await QueueAsync(new NewRun(Name(request.Name) ?? recipe.Name, json, seed, stages), cancel);
+    }
+
+    private async Task<Run> QueueAsync(NewRun run, CancellationToken cancel)
+    {
+        var (id, _) = await jobs.CreateAsync(run, cancel);
+        // If we stop here the run is queued all the same: the worker's sweep finds it.
+        await dispatcher.LookAsync(CancellationToken.None);
+        return (await runs.RunAsync(id, cancel))!;
+    }
+
+    private async Task<JsonElement> PinAsync(JsonElement options, string path, IReadOnlyList<StageReference> references, CancellationToken cancel)
+    {
+        JsonNode? pinned = null;
+        foreach (var reference in references.Where(reference => reference.Id is not null))
+        {
+            var kind = reference.Kind == Artifact.Model ? "model" : "dataset";
+            var id = reference.Kind == Artifact.Model ? (await models.FindAsync(reference.Id!, cancel))?.Id : (await datasets.FindAsync(reference.Id!, cancel))?.Id;
+            if (id is null)
+                throw new InvalidInputException($"'{reference.Path}' names the {kind} '{reference.Id}', which there is not; GET /v1/{kind}s lists those there are.", reference.Path, "invalid_reference");
+            if (id != reference.Id) JsonPath.Set(pinned ??= JsonNode.Parse(options.GetRawText())!, reference.Path[(path.Length + 1)..], id);
+        }
+        return pinned is null ? options : JsonSerializer.SerializeToElement(pinned);
+    }
+
+    private static long? Seed(long? seed) => seed is null or (>= 0 and <= MostSeed) ? seed
+        : throw new InvalidInputException($"'seed' must be a whole number from 0 to {MostSeed}, not {seed}.", "seed", "out_of_range");
+
+    private static string? Name(string? name) => name is null || (name.Trim().Length > 0 && name.Length <= 200 && !name.Any(char.IsControl)) ? name
+        : throw new InvalidInputException("'name' must be a text of 1 to 200 characters without control characters.", "name");
+}
