@@ -6,9 +6,16 @@ threads=$(getconf _NPROCESSORS_ONLN)
 export OMP_NUM_THREADS="$threads" OPENBLAS_NUM_THREADS="$threads"
 # Debian's OpenBLAS has threads of its own; libgomp's would spin against them (docs/log.md).
 export OMP_WAIT_POLICY=passive
+# Freed blocks stay in the process.
 export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=4294967296 MALLOC_TOP_PAD_=67108864 MALLOC_ARENA_MAX=1
+export DOTNET_gcServer=0
 unset OPENBLAS_L2_SIZE OPENBLAS_VERBOSE
-if grep -qsw avx512f /proc/cpuinfo; then export OPENBLAS_CORETYPE=SkylakeX
-elif grep -qsw avx2 /proc/cpuinfo; then export OPENBLAS_CORETYPE=Haswell
+
+cpu_has() {
+    local flag
+    for flag; do grep -qsw "$flag" /proc/cpuinfo || return 1; done
+}
+if cpu_has avx512f avx512vl avx512bw avx512dq avx512cd; then export OPENBLAS_CORETYPE=SkylakeX
+elif cpu_has avx2 fma; then export OPENBLAS_CORETYPE=Haswell
 else unset OPENBLAS_CORETYPE
 fi
