@@ -1,9 +1,11 @@
 using Gradus.Api;
 using Gradus.Api.Demo;
+using Gradus.Api.Jobs;
 
 // One binary: the service, and the children it starts for a stage (`stage`) and for chat (`serve`).
 return args switch
 {
     ["demo", .. var rest] => await DemoCommand.RunAsync(rest),
+    ["stage", .. var rest] => StageProcess.Run(rest),
     _ => await ServiceSetup.RunAsync(args),
 };

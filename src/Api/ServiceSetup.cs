@@ -54,7 +54,7 @@ internal static class ServiceSetup
         builder.Services.ConfigureHttpJsonOptions(json => Wire.Configure(json.SerializerOptions));
         builder.Services.AddOperations().AddHostedService<Preparation>();
         if (settings.HasRole("api")) AddApi(builder.Services);
-        if (settings.HasRole("worker")) AddWorker(builder.Services);
+        builder.Services.AddJobs(settings, connection);
         configure?.Invoke(builder);
 
         var app = builder.Build();
@@ -71,14 +71,11 @@ internal static class ServiceSetup
         .AddSimpleConsole(line => (line.SingleLine, line.TimestampFormat, line.UseUtcTimestamp) = (true, "yyyy-MM-ddTHH:mm:ssZ ", true))
         .AddFilter("Microsoft.AspNetCore", LogLevel.Warning)
         .AddFilter("Microsoft.EntityFrameworkCore", LogLevel.Warning)
+        .AddFilter("Quartz", LogLevel.Warning)
         // A failed start is said once, in our words.
         .AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.Critical);
 
     private static void AddApi(IServiceCollection services) => services.AddSwagger().AddSingleton<Submission>().AddSingleton<ProgressStream>().AddSingleton<DatasetUpload>();
-
-    private static void AddWorker(IServiceCollection services)
-    {
-    }
 
     private static void MapApi(WebApplication app)
     {
@@ -90,5 +87,6 @@ internal static class ServiceSetup
         app.MapRecipes();
         app.MapDatasets();
         app.MapModels();
+        app.MapJobEngine();
     }
 }

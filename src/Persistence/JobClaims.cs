@@ -48,14 +48,28 @@ public sealed class JobClaims(NpgsqlDataSource database)
     /// <param name="only">One job alone, or null for all.</param>
     public Task<IReadOnlyList<EndedAttempt>> EndExpiredAsync(IReadOnlyCollection<string> except, string? only, CancellationToken cancellationToken) =>
         EndAsync("lease_expires_at < now() and not (id = any ($1)) and ($2::text is null or id = $2)", [except.ToArray(), only], wait: false, counts: true,
-            "its lease expired: the process or its host is gone", cancellationToken);
+            "its lease expired: the process or its host is gone", null, cancellationToken);
 
     /// <summary>Ends an attempt whose process has ended without an outcome. Null where the attempt had one, or was ended by somebody else.</summary>
     /// <param name="counts">Whether it is a crash; not when the worker ended the process itself (shutdown, pause).</param>
-    public async Task<EndedAttempt?> EndAsync(string jobId, long stamp, bool counts, string reason, CancellationToken cancellationToken) =>
-        await EndAsync("id = $1 and lease_stamp = $2", [jobId, stamp], wait: true, counts, reason, cancellationToken) is [var ended] ? ended : null;
+    /// <param name="phase">What it was doing; null: what its last renewal said.</param>
+    public async Task<EndedAttempt?> EndAsync(string jobId, long stamp, bool counts, string reason, CancellationToken cancellationToken, string? phase = null) =>
+        await EndAsync("id = $1 and lease_stamp = $2", [jobId, stamp], wait: true, counts, reason, phase, cancellationToken) is [var ended] ? ended : null;
 
-    private async Task<IReadOnlyList<EndedAttempt>> EndAsync(string condition, object?[] values, bool wait, bool counts, string reason, CancellationToken cancellationToken)
+    /// <summary>
+    /// What the owner of a running attempt should know: <c>cancel</c> or <c>pause</c> where it was asked for, <c>expired</c> where its lease is, <c>lost</c> where the
+    /// attempt is no longer the running one, null where all is well.
+    /// </summary>
+    public async Task<string?> WishAsync(string jobId, long stamp, CancellationToken cancellationToken)
+    {
+        await using var connection = await database.OpenConnectionAsync(cancellationToken);
+        var found = await connection.Statement("""
+            select coalesce(stop_requested, case when lease_expires_at < now() then 'expired' end) from jobs where id = $1 and lease_stamp = $2 and status = 'running'
+            """, jobId, stamp).ListAsync(reader => reader.NullableString(0), cancellationToken);
+        return found is [var wish] ? wish : "lost";
+    }
+
+    private async Task<IReadOnlyList<EndedAttempt>> EndAsync(string condition, object?[] values, bool wait, bool counts, string reason, string? phase, CancellationToken cancellationToken)
     {
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
         var replaced = 0;
@@ -68,9 +82,9 @@ public sealed class JobClaims(NpgsqlDataSource database)
                     else 'queued' end as verdict
                 from jobs where status = 'running' and {{condition}} for update {{(wait ? "" : "skip locked")}}),
             ended as (
-                update jobs j set status = verdict,
+                update jobs j set status = verdict, phase = coalesce($5::text, phase, 'start'),
                     crashes = case when not $3 then crashes when progressed then 0 else crashes + 1 end,
-                    error = case when verdict = 'failed' then jsonb_build_object('phase', coalesce(phase, 'start'), 'message', 'Attempt ' || attempt || ' ended: ' || $4) end,
+                    error = case when verdict = 'failed' then jsonb_build_object('phase', coalesce($5::text, phase, 'start'), 'message', 'Attempt ' || attempt || ' ended: ' || $4) end,
                     finished_at = case when verdict in ('failed', 'cancelled') then now() end,
                     lease_stamp = lease_stamp + 1, lease_owner = null, lease_expires_at = null, lease_devices = '{}', stop_requested = null
                 from lost where j.id = lost.id returning j.*),
@@ -80,9 +94,9 @@ public sealed class JobClaims(NpgsqlDataSource database)
             noted as (
                 insert into job_events (job_id, attempt, level, message)
                 select id, attempt, case when $3 then 'warning' else 'info' end,
-                    'Attempt ' || attempt || ' ended in phase ' || coalesce(phase, 'start') || ': ' || $4 || '. The job is ' || status || '.' from ended)
+                    'Attempt ' || attempt || ' ended in phase ' || phase || ': ' || $4 || '. The job is ' || status || '.' from ended)
             select id, run_id, attempt, status from ended
-            """, [.. values, counts, PostgresText.Clean(reason, ref replaced)])
+            """, [.. values, counts, PostgresText.Clean(reason, ref replaced), phase])
             .ListAsync(reader => new EndedAttempt(reader.GetString(0), reader.GetString(1), reader.GetInt32(2), reader.GetString(3)), cancellationToken);
     }
 }

@@ -52,6 +52,24 @@ internal sealed record GradusSettings
     [Range(0.05, 60)]
     public double ProgressSeconds { get; init; } = 0.5;
 
+    /// <summary>What a worker computes on: <c>cpu</c>, <c>cuda:0</c>, ... Each runs one job at a time.</summary>
+    public IReadOnlyList<string> Devices { get; init; } = ["cpu"];
+
+    /// <summary>Seconds for which an attempt holds its job without renewing. A job whose worker died without a word goes on elsewhere after this long.</summary>
+    [Range(2, 3600)]
+    public double LeaseSeconds { get; init; } = 20;
+
+    /// <summary>Seconds a stage has to save a checkpoint and leave when it is paused or the service stops; then it is killed and goes on from the one before.</summary>
+    [Range(1, 3600)]
+    public double StopSeconds { get; init; } = 30;
+
+    /// <summary>Seconds without any progress after which a stage counts as hung, where its phase has no limit of its own.</summary>
+    [Range(1, 86_400)]
+    public double PhaseLimitSeconds { get; init; } = 600;
+
+    /// <summary>Limits by phase, <c>PHASE=SECONDS</c>: <c>checkpoint=1800,rollout=300</c>.</summary>
+    public IReadOnlyList<string> PhaseLimits { get; init; } = [];
+
     /// <summary>Whether this process has that role.</summary>
     public bool HasRole(string role) => Roles.Contains(role);
 

@@ -1,0 +1,59 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Gradus.Persistence;
+using Gradus.Training.Stages;
+
+namespace Gradus.Api.Jobs;
+
+/// <summary>The last word of an attempt: how what a stage returned or threw becomes the job's outcome.</summary>
+internal static class StageOutcome
+{
+    public static Func<JobLease, Task<bool>> Success(AttemptDescription description, StageRequest request, StageResult result)
+    {
+        var model = result.ModelFolder is { } folder ? new MadeModel(Path.GetFullPath(folder), Details(description, request, folder)) : null;
+        var rows = result.Rows?.Select(row => row.GetRawText()).ToArray();
+        var summary = new JsonObject();
+        // JSON has no word for infinities and NaN.
+        foreach (var metric in result.Summary) summary[metric.Name] = double.IsFinite(metric.Value) ? metric.Value : null;
+        return lease => lease.SucceedAsync(model, rows, summary.ToJsonString(), CancellationToken.None);
+    }
+
+    /// <summary>
+    /// Left as asked: the job waits. The disk, or the machine's memory: the next attempt may fare better. Anything else would end the same again, since a
+    /// stage is a function of its options and its seed: the job fails, with phase and reason.
+    /// </summary>
+    public static Func<JobLease, Task<bool>> Of(Exception problem, string phase, JobClaims claims) => problem switch
+    {
+        StageStoppedException => lease => End(claims, lease, counts: false, "it saved a checkpoint and left, as asked", phase),
+        IOException or OutOfMemoryException => lease => End(claims, lease, counts: true, Reason(problem), phase),
+        _ => lease => Fail(lease, phase, problem),
+    };
+
+    private static async Task<bool> End(JobClaims claims, JobLease lease, bool counts, string reason, string phase) =>
+        await claims.EndAsync(lease.JobId, lease.Stamp, counts, reason, CancellationToken.None, phase) is not null;
+
+    private static async Task<bool> Fail(JobLease lease, string phase, Exception problem)
+    {
+        await lease.EventAsync("error", problem.ToString(), CancellationToken.None);
+        return await lease.FailAsync(phase, Reason(problem), CancellationToken.None);
+    }
+
+    private static string Reason(Exception problem) => problem switch
+    {
+        Training.InvalidInputException => problem.Message,
+        TypeInitializationException or System.Reflection.TargetInvocationException when problem.InnerException is { } inner => Reason(inner),
+        _ => $"{problem.GetType().Name}: {problem.Message}",
+    };
+
+    private static string Details(AttemptDescription description, StageRequest request, string folder)
+    {
+        var details = new JsonObject
+        {
+            ["run"] = description.RunId, ["run_name"] = description.RunName, ["name"] = description.Name, ["stage"] = description.Stage, ["seed"] = description.Seed,
+        };
+        if (request.Options.TryGetProperty("model", out var parent) && parent.ValueKind == JsonValueKind.String) details["parent"] = parent.GetString();
+        var config = Path.Combine(folder, "config.json");
+        if (File.Exists(config)) details["config"] = JsonNode.Parse(File.ReadAllText(config));
+        return details.ToJsonString();
+    }
+}
