@@ -1,12 +1,13 @@
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
+using Gradus.Training.Model;
 using Gradus.Training.Tasks.RunningSums;
 
 namespace Gradus.Training.Tasks;
 
 /// <summary>
 /// The built-in model <c>tiny</c>: a Llama of 0.8 million parameters (4 layers, width 128, 4 heads) with a word-level tokenizer whose tokens carry
-/// their spaces, digits one by one, so that every text of the running sums comes back unchanged. A Hugging Face folder like any other, without weights.
+/// their spaces, digits one by one, so that every text of the running sums comes back unchanged. A Hugging Face folder like any other, untrained.
 /// </summary>
 public static class TinyModel
 {
@@ -26,8 +27,15 @@ public static class TinyModel
         NumberWords.FromEnglish, NumberWords.FromChinese, .. NumberWords.Pairs.Select(pair => pair.English), .. NumberWords.Pairs.Select(pair => pair.Chinese),
     ];
 
-    /// <summary>Writes config.json, generation_config.json, tokenizer.json and tokenizer_config.json; the folder is made where it is not there.</summary>
+    /// <summary>Writes the whole folder, made where it is not there; the untrained weights are those of <see cref="BuiltIn.Seed"/>.</summary>
     public static void Write(string folder)
+    {
+        WriteWithoutWeights(folder);
+        TinyWeights.Write(ModelConfig.Read(folder), BuiltIn.Seed, Path.Combine(folder, "model.safetensors"));
+    }
+
+    /// <summary>Writes config.json, generation_config.json, tokenizer.json and tokenizer_config.json.</summary>
+    internal static void WriteWithoutWeights(string folder)
     {
         Directory.CreateDirectory(folder);
         WriteFile("config.json", Config());

@@ -14,7 +14,7 @@ public sealed record EncodedExample(int[] Tokens, int FirstTarget);
 /// </summary>
 /// <param name="template">Null for a model without one, which then takes strings alone.</param>
 /// <param name="endToken">What ends a completion; null for none.</param>
-public sealed class PromptEncoder(Tokenizer tokenizer, ChatTemplate? template, int? endToken)
+public sealed class PromptEncoder(Tokenizer tokenizer, ChatTemplate? template, int? endToken = null)
 {
     public Tokenizer Tokenizer => tokenizer;
 

@@ -146,7 +146,7 @@ public sealed class ChatTemplateTests
         var folder = Directory.CreateTempSubdirectory("gradus-tiny-").FullName;
         try
         {
-            TinyModel.Write(folder);
+            TinyModel.WriteWithoutWeights(folder);
             var row = BuiltIn.Task("running-sums").Generate("problems", 1, 1).First().GetProperty("prompt").GetString()!;
             var question = row["User: ".Length..row.IndexOf('\n', StringComparison.Ordinal)];
             var chat = JsonSerializer.SerializeToElement(new[] { new { role = "user", content = question } });

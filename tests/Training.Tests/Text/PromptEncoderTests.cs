@@ -12,7 +12,7 @@ public sealed class PromptEncoderTests : IDisposable
 
     public PromptEncoderTests()
     {
-        TinyModel.Write(folder);
+        TinyModel.WriteWithoutWeights(folder);
         encoder = PromptEncoder.Load(folder);
     }
 

@@ -33,14 +33,6 @@ internal static class SharedFixtures
         return plain.ToArray();
     }
 
-    /// <summary>A file of ../shared, skipping the test where it is absent.</summary>
-    public static string Shared(string relative)
-    {
-        var path = Path.Combine(Repository(), "..", "shared", relative);
-        Assert.SkipUnless(File.Exists(path), $"There is no ../shared/{relative} beside the clone.");
-        return path;
-    }
-
     private static IEnumerable<string> Roots()
     {
         foreach (var root in (Environment.GetEnvironmentVariable("GRADUS_FIXTURES") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)) yield return root;
