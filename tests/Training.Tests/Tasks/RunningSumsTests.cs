@@ -83,6 +83,19 @@ public sealed partial class RunningSumsTests : IDisposable
     }
 
     [Fact]
+    public void Steps_slip_as_often_as_the_world_says()
+    {
+        var steps = task.Generate("documents", 20_000, 9).SelectMany(row => Step().Matches(Text(row, "completion")!)).ToList();
+        List<Match> Of(bool check, int operations) => [.. steps.Where(s => s.Groups["word"].Success != check && s.Groups["left"].Value.Count(c => c is '+' or '-') == operations)];
+        Share(0.30, Of(check: false, operations: 2), Wrong);
+        Share(0.10, Of(check: false, operations: 1), Wrong);
+        Share(0.02, Of(check: true, operations: 1), Wrong, within: 0.006);
+        Assert.Empty(Of(check: true, operations: 2));
+
+        static bool Wrong(Match step) => Sum(step.Groups["left"].Value) != int.Parse(step.Groups["result"].Value);
+    }
+
+    [Fact]
     public void The_cold_start_is_well_formed_and_in_the_language_of_the_question()
     {
         foreach (var row in task.Generate("cold-start", 200, BuiltIn.Seed))
@@ -162,6 +175,9 @@ public sealed partial class RunningSumsTests : IDisposable
 
     [GeneratedRegex(@"\d\d( [+-] \d){3,5}")]
     private static partial Regex NumberTerms();
+
+    [GeneratedRegex(@"(?<word>First |Then |先算 |再算 )?(?<left>\d+(?: [+-] \d+)+) = (?<result>\d+)")]
+    private static partial Regex Step();
 
     [GeneratedRegex(@"\d+")]
     private static partial Regex Digits();
