@@ -33,6 +33,8 @@ clean() {
     home=$(database_home)
     if [ -d "$home/cluster" ]; then postgres_stop "$home"; fi
     rm -rf "$home" "$data" "$root/artifacts" "$root/Directory.Build.local.props"
+    # The folder above a database outside of ./data, once it is empty.
+    rmdir "$(dirname "$home")" 2>/dev/null || true
     find "$root/src" "$root/tests" "$root/bench" -type d \( -name bin -o -name obj -o -name node_modules \) -prune -exec rm -rf {} + 2>/dev/null || true
     say "Removed the database, ./data, build output and the choice of packages."
 }
