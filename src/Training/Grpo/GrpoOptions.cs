@@ -39,7 +39,7 @@ public sealed record GrpoOptions : StageOptions
         Rollouts = RolloutOptions.Read(reader, prompts: 8, fewestGenerations: 2, generations: 8, greedyAllowed: false),
         Loop = LoopOptions.Read(reader, learningRate: 1e-6, scheduler: "constant"),
         Loss = GrpoLossOptions.Read(reader),
-        Rewards = RewardOptions.Read(reader),
+        Rewards = RewardsField.Read(reader),
         ScaleRewards = reader.Choice("scale_rewards", "group", "group", "batch", "none"),
         NumIterations = reader.Integer("num_iterations", 1, 1, 64),
         Phrases = PhraseList.Read(reader),

@@ -42,7 +42,7 @@ public sealed record RejectionSamplingOptions : StageOptions
             Model = reader.Reference("model", Artifact.Model),
             Data = DatasetOptions.Read(reader),
             Rollouts = RolloutOptions.Read(reader, prompts: 32, fewestGenerations: 1, generations: 8, greedyAllowed: true),
-            Rewards = RewardOptions.Read(reader),
+            Rewards = RewardsField.Read(reader),
             Accept = accept,
             MaxRows = reader.OptionalInteger("max_rows", 1, 1_000_000),
             MaxRowsPerPrompt = reader.OptionalInteger("max_rows_per_prompt", 1, 1024),

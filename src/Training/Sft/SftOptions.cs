@@ -34,7 +34,7 @@ public sealed record SupervisedOptions
     /// <summary><c>batch_size</c>: rows of one step, 1 to 65,536; default 8 (TRL's per_device_train_batch_size times gradient_accumulation_steps).</summary>
     public required int BatchSize { get; init; }
 
-    /// <summary><c>max_length</c>: tokens of a row, 2 to 131,072; default 1,024 (TRL's). What is longer is cut at its end.</summary>
+    /// <summary><c>max_length</c>: tokens of a row, 2 to 131,072; default 1,024 (TRL's). What is longer, or longer than the model's context, is cut at its end.</summary>
     public required int MaxLength { get; init; }
 
     /// <summary><c>packing</c>: several rows in one line of a batch, none of which sees another; default true. It saves padding and changes no result beyond rounding.</summary>

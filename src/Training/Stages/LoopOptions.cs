@@ -18,10 +18,10 @@ public sealed record LoopOptions
     /// <summary><c>lr_scheduler_type</c>: constant, linear or cosine, after the warm-up; default constant for grpo, else linear (TRL's is linear).</summary>
     public required string Scheduler { get; init; }
 
-    /// <summary><c>min_lr_ratio</c>: where linear and cosine end, as a share of the peak, 0 to 1; default 0.</summary>
+    /// <summary><c>min_lr_ratio</c>: where cosine ends, as a share of the peak, 0 to 1; default 0 (linear ends at 0).</summary>
     public required double MinLearningRateRatio { get; init; }
 
-    /// <summary><c>warmup_steps</c>: steps in which the rate rises from 1/warmup_steps of the peak to the peak, 0 to 1,000,000; default 0.</summary>
+    /// <summary><c>warmup_steps</c>: steps in which the rate rises from 0 to the peak, 0 to 1,000,000; default 0. The first of them changes nothing, as in TRL.</summary>
     public required int WarmupSteps { get; init; }
 
     /// <summary><c>adam_beta1</c>: decay of the mean gradient, 0 to 0.9999; default 0.9.</summary>

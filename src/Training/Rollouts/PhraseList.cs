@@ -3,17 +3,6 @@ using Gradus.Training.Stages;
 
 namespace Gradus.Training.Rollouts;
 
-/// <summary>The field <c>rewards</c>: which there are and what each takes stands in Rewards/.</summary>
-internal static class RewardOptions
-{
-    public static JsonElement Read(OptionReader reader)
-    {
-        var items = reader.Items("rewards", 16);
-        if (items.Count == 0) throw new InvalidInputException($"'{reader.At("rewards")}' is missing: a list of 1 to 16 rewards is needed.", reader.At("rewards"), "missing");
-        return reader.Element("rewards")!.Value;
-    }
-}
-
 /// <summary>Texts to look for in completions, under one name.</summary>
 public sealed record PhraseList(string Name, IReadOnlyList<string> Texts)
 {

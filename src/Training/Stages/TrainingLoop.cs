@@ -1,0 +1,105 @@
+// The loop that all training stages share: begin or go on, step, commit, save, stop. It knows no loss. Everything random in a step derives from the
+// step's number, so that a resumed run does what an unbroken one does, bit for bit; only times differ.
+using System.Diagnostics;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Gradus.Training.Checkpoints;
+using Gradus.Training.Model;
+using Gradus.Training.Optimizer;
+
+namespace Gradus.Training.Stages;
+
+internal sealed class TrainingLoop : IDisposable
+{
+    private readonly StageContext context;
+    private readonly LoopOptions options;
+    private readonly CheckpointStore store;
+    private readonly LearningRateSchedule schedule;
+    private readonly AdamW optimizer;
+    private readonly int firstStep;
+
+    /// <param name="start">Makes the model where there is no checkpoint yet.</param>
+    public TrainingLoop(StageContext context, LoopOptions options, Func<CausalLm> start)
+    {
+        (this.context, this.options) = (context, options);
+        schedule = new(LearningRateSchedule.Parse(options.Scheduler), options.LearningRate, options.MaxSteps, options.WarmupSteps, options.MinLearningRateRatio);
+        store = new CheckpointStore(context.Request, options.SaveTotalLimit);
+        context.Progress("load");
+        var checkpoint = store.Load(context.Warn);
+        Model = checkpoint?.LoadModel(context.Request.Device) ?? start();
+        optimizer = new AdamW(Model.Parameters, new AdamWOptions { Beta1 = options.Beta1, Beta2 = options.Beta2, Epsilon = options.Epsilon, WeightDecay = options.WeightDecay });
+        checkpoint?.LoadOptimizer(optimizer);
+        Tokens = checkpoint?.State.GetProperty("num_tokens").GetInt64() ?? 0;
+        firstStep = (checkpoint?.Step ?? 0) + 1;
+        if (checkpoint is not null) context.Journal.Event("info", $"Went on from the checkpoint of step {checkpoint.Step}.");
+    }
+
+    public CausalLm Model { get; }
+
+    /// <summary>Tokens seen so far, over all attempts; a step adds its own.</summary>
+    public long Tokens { get; set; }
+
+    /// <summary>Runs the steps that are left, and writes the finished model.</summary>
+    /// <param name="run">One step: forward, backward, <see cref="Update"/>; returns its metrics and samples.</param>
+    /// <param name="maySave">Whether all that the next step needs is in a checkpoint after this step.</param>
+    /// <param name="tokenizerFolder">Whose tokenizer the finished model gets.</param>
+    public StageResult Run(Func<int, StepRecord> run, Func<int, bool> maySave, string tokenizerFolder)
+    {
+        context.Journal.Begin(firstStep, options.MaxSteps);
+        IReadOnlyList<Metric> last = [];
+        var saveIsDue = false;
+        for (var step = firstStep; step <= options.MaxSteps; step++)
+        {
+            context.Progress("step");
+            var clock = Stopwatch.StartNew();
+            var record = run(step);
+            // If we stop here: the update is lost with the process; the next attempt does it again from the last checkpoint.
+            KillPoint.Pass("step-updated");
+            last = [.. record.Metrics, new("step_time", clock.Elapsed.TotalSeconds)];
+            context.Journal.CommitStep(record with { Metrics = last });
+            // If we stop here: the rows of steps after the last checkpoint are deleted by the next attempt's Begin, and written again.
+            KillPoint.Pass("step-committed");
+            var stop = context.Journal.StopRequested;
+            saveIsDue |= stop || step % options.SaveSteps == 0;
+            if (step < options.MaxSteps && !(saveIsDue && maySave(step))) continue;
+            Save(step);
+            saveIsDue = false;
+            if (stop && step < options.MaxSteps) throw new StageStoppedException();
+        }
+        context.Progress("model");
+        Model.Save(context.ModelFolder);
+        ModelFolder.CopyTokenizer(tokenizerFolder, context.ModelFolder);
+        // If we stop here: the model is on disk and no row names it; the next attempt goes on from the last step's checkpoint and writes it again.
+        KillPoint.Pass("model-written");
+        return new(context.ModelFolder, null, last);
+    }
+
+    /// <summary>Clips the gradients that backward left, steps, and clears them. A parameter without a gradient counts as one of zeros.</summary>
+    /// <returns>The norm before clipping, and the rate.</returns>
+    public (double GradNorm, double LearningRate) Update(int step)
+    {
+        context.Progress("update");
+        var norm = Gradients.ClipNorm(Model.Parameters, options.MaxGradNorm > 0 ? options.MaxGradNorm : double.PositiveInfinity);
+        if (!double.IsFinite(norm)) throw new InvalidOperationException($"The gradient of step {step} is not finite: training has diverged. A lower learning_rate or max_grad_norm may help.");
+        var rate = schedule.At(step);
+        optimizer.Step(rate);
+        Gradients.Clear(Model.Parameters);
+        return (norm, rate);
+    }
+
+    public void Dispose()
+    {
+        optimizer.Dispose();
+        Model.Dispose();
+    }
+
+    private void Save(int step)
+    {
+        context.Progress("checkpoint");
+        var record = store.Save(step, Model, optimizer, JsonSerializer.SerializeToElement(new JsonObject { ["num_tokens"] = Tokens }));
+        context.Journal.CommitCheckpoint(record);
+        // If we stop here: the row stands, older folders are still there; the next checkpoint removes them.
+        KillPoint.Pass("checkpoint-committed");
+        store.RemoveOld();
+    }
+}

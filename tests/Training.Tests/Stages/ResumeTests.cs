@@ -1,0 +1,54 @@
+using Xunit;
+
+namespace Gradus.Training.Tests.Stages;
+
+public sealed class ResumeTests
+{
+    private const string Grpo = """
+        {"model":"base","dataset":"problems","max_steps":4,"prompts_per_step":3,"num_generations":4,"max_completion_length":12,"learning_rate":0.001,"save_steps":100,
+         "max_tokens_per_microbatch":120,"beta":0.01,"rewards":[{"name":"accuracy"},{"name":"format"},{"name":"language_consistency"}],"phrases":{"digits":["1"]}
+        """;
+
+    [Fact]
+    public void A_stopped_pretrain_ends_in_the_same_bytes_as_an_unbroken_one()
+    {
+        using var stages = new StageHarness();
+        var whole = new MemoryJournal();
+        var unbroken = stages.Run("pretrain", "whole", StageHarness.Pretrain(5), whole);
+        var (resumed, journal) = stages.RunBroken("pretrain", "broken", StageHarness.Pretrain(5), stopAfter: 2);
+        Same(unbroken.ModelFolder!, resumed.ModelFolder!);
+        Assert.Equal(whole.Everything(), journal.Everything());
+        Assert.Equal([1, 3], journal.Begins);
+    }
+
+    [Fact]
+    public void A_stopped_grpo_ends_in_the_same_bytes_metrics_and_samples_as_an_unbroken_one()
+    {
+        using var stages = new StageHarness().WithBase();
+        var whole = new MemoryJournal();
+        var unbroken = stages.Run("grpo", "whole", Grpo + "}", whole);
+        var (resumed, journal) = stages.RunBroken("grpo", "broken", Grpo + "}", stopAfter: 2);
+        Same(unbroken.ModelFolder!, resumed.ModelFolder!);
+        Assert.Equal(whole.Everything(), journal.Everything());
+        Assert.Equal(12, journal.Steps[4].Samples.Count);
+        Assert.Equal(3, journal.Steps[4].Samples[0].PolicyVersion);
+    }
+
+    [Fact]
+    public void With_several_updates_on_a_batch_the_checkpoint_waits_for_the_last_of_them()
+    {
+        using var stages = new StageHarness().WithBase();
+        var whole = new MemoryJournal();
+        var options = Grpo + ",\"num_iterations\":2,\"epsilon\":0.0001}";
+        var unbroken = stages.Run("grpo", "whole", options, whole);
+        var (resumed, journal) = stages.RunBroken("grpo", "broken", options, stopAfter: 1);
+        Assert.Equal([1, 3], journal.Begins);
+        Same(unbroken.ModelFolder!, resumed.ModelFolder!);
+        Assert.Equal(whole.Everything(), journal.Everything());
+        Assert.Empty(whole.Steps[2].Samples);
+        Assert.Equal(0, whole.Metric(1, "clip_ratio/region_mean"));
+    }
+
+    private static void Same(string one, string other) =>
+        Assert.Equal(File.ReadAllBytes(Path.Combine(one, "model.safetensors")), File.ReadAllBytes(Path.Combine(other, "model.safetensors")));
+}

@@ -1,0 +1,116 @@
+using System.Text.Json;
+using Gradus.Training.Stages;
+using Gradus.Training.Tasks;
+using Xunit;
+
+namespace Gradus.Training.Tests.Stages;
+
+public sealed class StageTests
+{
+    [Fact]
+    public void A_trained_model_is_a_whole_folder_and_learned_something()
+    {
+        using var stages = new StageHarness();
+        var journal = new MemoryJournal();
+        var result = stages.Run("pretrain", "p", StageHarness.Pretrain(20), journal);
+        Assert.Superset(new HashSet<string> { "config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json" }, Directory.GetFiles(result.ModelFolder!).Select(Path.GetFileName).ToHashSet()!);
+        Assert.True(journal.Metric(20, "loss") < journal.Metric(1, "loss") - 0.3, $"{journal.Metric(1, "loss")} -> {journal.Metric(20, "loss")}");
+        Assert.Equal(20, journal.TotalSteps);
+    }
+
+    [Fact]
+    public void Packed_rows_do_not_see_each_other()
+    {
+        using var stages = new StageHarness().WithBase();
+        var options = """{"model":"base","dataset":"documents","max_steps":2,"batch_size":8,"learning_rate":0.001,"max_tokens_per_microbatch":500,"packing":""";
+        var (packed, padded) = (new MemoryJournal(), new MemoryJournal());
+        stages.Run("sft", "packed", options + "true}", packed);
+        stages.Run("sft", "padded", options + "false}", padded);
+        Assert.Equal(padded.Metric(1, "loss"), packed.Metric(1, "loss"), 1e-5);
+        Assert.Equal(padded.Metric(1, "grad_norm"), packed.Metric(1, "grad_norm"), 1e-4);
+        Assert.Equal(padded.Metric(2, "loss"), packed.Metric(2, "loss"), 1e-3);
+    }
+
+    [Fact]
+    public void Held_out_prompts_are_left_out_and_counted()
+    {
+        using var stages = new StageHarness().WithBase();
+        stages.Datasets["held-out"] = [.. stages.Datasets["documents"].Take(10)];
+        var prompts = stages.Datasets["held-out"].Select(r => r.GetProperty("prompt").GetString()).ToHashSet();
+        var expected = stages.Datasets["documents"].Count(r => prompts.Contains(r.GetProperty("prompt").GetString()));
+        var journal = new MemoryJournal();
+        stages.Run("sft", "s", """{"model":"base","dataset":"documents","max_steps":1,"held_out":["held-out"]}""", journal);
+        Assert.Contains(journal.Events, e => e.StartsWith($"warning: Left out {expected} of 100 rows", StringComparison.Ordinal));
+        var error = Assert.Throws<InvalidInputException>(() => stages.Run("sft", "t", """{"model":"base","dataset":"held-out","max_steps":1,"held_out":["held-out"]}""", new()));
+        Assert.Contains("no row", error.Message);
+    }
+
+    [Fact]
+    public void Groups_without_spread_cost_nothing_and_the_step_is_still_one()
+    {
+        using var stages = new StageHarness().WithBase();
+        var journal = new MemoryJournal();
+        // Two tokens are never well-formed: every reward is 0.
+        stages.Run("grpo", "g", """{"model":"base","dataset":"problems","max_steps":2,"prompts_per_step":2,"num_generations":2,"max_completion_length":2,"rewards":[{"name":"format"}]}""", journal);
+        Assert.Equal((1, 0, 0), (journal.Metric(1, "frac_reward_zero_std"), journal.Metric(1, "grad_norm"), journal.Metric(1, "loss")));
+        Assert.DoesNotContain(journal.Steps[1].Metrics, m => m.Name == "entropy");
+        Assert.Equal(1, journal.Metric(2, "completions/clipped_ratio"));
+        Assert.Equal(4, journal.Steps[2].Samples.Count);
+    }
+
+    [Fact]
+    public void The_policy_begins_at_its_reference_and_the_engine_agrees_with_the_trainer()
+    {
+        using var stages = new StageHarness().WithBase();
+        var journal = new MemoryJournal();
+        stages.Run("grpo", "g", """
+            {"model":"base","dataset":"problems","max_steps":2,"prompts_per_step":4,"num_generations":4,"max_completion_length":20,"beta":0.1,"learning_rate":0.01,"temperature":0.7,
+             "rewards":[{"name":"language_consistency"}]}
+            """, journal);
+        Assert.Equal(0, journal.Metric(1, "kl"), 1e-6);
+        Assert.True(journal.Metric(2, "kl") > 1e-4, $"{journal.Metric(2, "kl")}");
+        Assert.InRange(journal.Metric(1, "sampling/sampling_logp_difference/max"), 0, 1e-3);
+    }
+
+    [Fact]
+    public void Generated_rows_are_as_many_as_asked_and_none_is_held_out()
+    {
+        using var stages = new StageHarness();
+        var all = BuiltIn.Task("running-sums").Generate("problems", 30, 5).ToArray();
+        stages.Datasets["set"] = all[..10];
+        var rows = stages.Run("generate", "g", """{"kind":"problems","count":20,"seed":5,"held_out":["set"]}""", new()).Rows!;
+        Assert.Equal(20, rows.Count);
+        Assert.Empty(rows.Select(r => r.GetProperty("prompt").GetString()).Intersect(all[..10].Select(r => r.GetProperty("prompt").GetString())));
+    }
+
+    [Fact]
+    public void Rejection_sampling_keeps_what_is_accepted_with_its_row()
+    {
+        using var stages = new StageHarness().WithBase();
+        const string Options = """{"model":"base","dataset":"problems","num_generations":4,"max_completion_length":40,"prompts_per_step":20,"rewards":[{"name":"format"}],"max_rows":30,"max_rows_per_prompt":2""";
+        var journal = new MemoryJournal();
+        var rows = stages.Run("rejection-sampling", "r", Options + ",\"accept\":{\"format\":0}}", journal).Rows!;
+        Assert.NotEmpty(rows);
+        Assert.All(rows.GroupBy(r => r.GetProperty("prompt").GetString()), g => Assert.InRange(g.Count(), 1, 2));
+        Assert.All(rows, r => Assert.True(r.TryGetProperty("completion", out _) && r.TryGetProperty("answer", out _)));
+        Assert.Equal(80, journal.Steps[1].Samples.Count);
+        Assert.Throws<InvalidInputException>(() => stages.Run("rejection-sampling", "none", Options + "}", new()));
+    }
+
+    [Fact]
+    public void Evaluation_measures_each_set_and_does_not_depend_on_the_size_of_a_step()
+    {
+        using var stages = new StageHarness().WithBase();
+        stages.Datasets["exact"] = [.. stages.Datasets["documents"].Take(3)];
+        string Options(int prompts) => $$"""
+            {"model":"base","num_generations":2,"max_completion_length":20,"prompts_per_step":{{prompts}},"phrases":{"checks":["Wait"]},
+             "sets":[{"name":"sums","dataset":"problems"},{"name":"words","dataset":"exact","measure":"exact_match"}]}
+            """;
+        var journal = new MemoryJournal();
+        var result = stages.Run("evaluate", "e", Options(16), journal);
+        Assert.Equal(["sums/pass@1", "sums/cons@2", "sums/format_rate", "sums/mean_length"], result.Summary.Take(4).Select(m => m.Name));
+        Assert.Contains(result.Summary, m => m.Name == "words/exact_match");
+        Assert.Equal((4, (40 + 3) * 2), (journal.TotalSteps, journal.Steps.Values.Sum(s => s.Samples.Count)));
+        Assert.Equal(JsonSerializer.Serialize(result.Summary), JsonSerializer.Serialize(stages.Run("evaluate", "f", Options(7), new()).Summary));
+    }
+}
