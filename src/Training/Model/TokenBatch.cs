@@ -15,6 +15,9 @@ public sealed record TokenRow(int[] Tokens, int FirstTarget);
 // Shapes: B lines, T positions of the longest line, N targets over all rows, in the order of the rows.
 public sealed class TokenBatch : IDisposable
 {
+    /// <summary>What a forward and backward pass costs beside its tokens, in tokens: calls, and adding up the gradients. Measured: 64 beats 128 and 256 at 0.8M parameters.</summary>
+    private const int BatchCost = 64;
+
     private TokenBatch(Tensor ids, Tensor positions, Tensor? allowed, Tensor sources, Tensor targets, int[] targetRow, int tokenCount, bool restarts)
     {
         (Ids_BT, Positions_BT, Allowed_BTT, SourceIndex_N, Targets_N) = (ids, positions, allowed, sources, targets);
@@ -70,24 +73,31 @@ public sealed class TokenBatch : IDisposable
     }
 
     /// <summary>
-    /// Micro-batches of rows by a budget of tokens, padding included: rows of like length together, the longest first; indices into <paramref name="lengths"/>.
-    /// A row longer than the budget is a batch of its own. The order depends on the lengths alone.
+    /// Micro-batches of rows, indices into <paramref name="lengths"/>: rows of like length together, the longest first, none above a budget of tokens with
+    /// padding (a row longer than that is alone). Of all such cuts the one whose padded tokens cost least, a batch itself counted as <see cref="BatchCost"/>
+    /// tokens. It depends on the lengths alone.
     /// </summary>
     public static IReadOnlyList<int[]> Split(IReadOnlyList<int> lengths, int maxTokens)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(maxTokens, 1);
-        var batches = new List<int[]>();
-        var batch = new List<int>();
-        foreach (var row in Enumerable.Range(0, lengths.Count).OrderByDescending(row => lengths[row]).ThenBy(row => row))
+        int[] order = [.. Enumerable.Range(0, lengths.Count).OrderByDescending(row => lengths[row]).ThenBy(row => row)];
+        // cheapest[end]: the least cost of the first rows up to end; begin[end]: where its last batch begins.
+        var cheapest = new long[order.Length + 1];
+        var begin = new int[order.Length + 1];
+        for (var end = 1; end <= order.Length; end++)
         {
-            if (batch.Count > 0 && (batch.Count + 1L) * lengths[batch[0]] > maxTokens)
+            cheapest[end] = long.MaxValue;
+            for (var start = end - 1; start >= 0; start--)
             {
-                batches.Add([.. batch]);
-                batch.Clear();
+                var tokens = (end - start) * (long)lengths[order[start]];
+                if (tokens > maxTokens && end - start > 1) break;
+                if (cheapest[start] + tokens + BatchCost >= cheapest[end]) continue;
+                (cheapest[end], begin[end]) = (cheapest[start] + tokens + BatchCost, start);
             }
-            batch.Add(row);
         }
-        if (batch.Count > 0) batches.Add([.. batch]);
+        var batches = new List<int[]>();
+        for (var end = order.Length; end > 0; end = begin[end]) batches.Add(order[begin[end]..end]);
+        batches.Reverse();
         return batches;
     }
 

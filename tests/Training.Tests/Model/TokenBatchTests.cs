@@ -69,10 +69,16 @@ public sealed class TokenBatchTests : IDisposable
     [Fact]
     public void SplitKeepsLikeLengthsTogetherWithinTheBudget()
     {
-        int[] lengths = [10, 3, 9, 4, 30, 3];
-        var batches = TokenBatch.Split(lengths, 20);
-        Assert.Equal([[4], [0, 2], [3, 1, 5]], batches);
-        Assert.Equal(Enumerable.Range(0, 6), batches.SelectMany(batch => batch).Order());
+        Assert.Equal([[4], [0, 2], [3, 1, 5]], TokenBatch.Split([10, 3, 9, 4, 30, 3], 20));
+        Assert.Equal([[0], [1], [2]], TokenBatch.Split([9, 9, 9], 5));
+        Assert.Empty(TokenBatch.Split([], 5));
+    }
+
+    [Fact]
+    public void SplitPaysForABatchOnlyWithPaddingSaved()
+    {
+        Assert.Equal([[0, 1, 2, 3]], TokenBatch.Split([20, 20, 10, 10], 1_000));
+        Assert.Equal([[0, 1], [2, 3]], TokenBatch.Split([200, 200, 10, 10], 1_000));
     }
 
     [Fact]
