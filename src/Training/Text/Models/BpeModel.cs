@@ -17,6 +17,7 @@ internal sealed class BpeModel : ITokenModel
     private readonly Dictionary<long, (int Rank, int Merged)> merges;
     private readonly ConcurrentDictionary<string, int[]> remembered = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, int[]>.AlternateLookup<ReadOnlySpan<char>> rememberedLookup;
+    private readonly int[] letters; // ids of the first characters of Unicode, the alphabet of bytes among them; -1 where there is none
     private readonly int? unknown;
     private readonly bool fuseUnknown, ignoreMerges;
     private int rememberedCount;
@@ -27,6 +28,7 @@ internal sealed class BpeModel : ITokenModel
         (this.merges, this.unknown, this.fuseUnknown, this.ignoreMerges) = (merges, unknown, fuseUnknown, ignoreMerges);
         lookup = vocabulary.GetAlternateLookup<ReadOnlySpan<char>>();
         rememberedLookup = remembered.GetAlternateLookup<ReadOnlySpan<char>>();
+        letters = [.. Enumerable.Range(0, 0x200).Select(c => vocabulary.GetValueOrDefault(((char)c).ToString(), -1))];
     }
 
     public IReadOnlyDictionary<string, int> Vocabulary { get; }
@@ -67,8 +69,16 @@ internal sealed class BpeModel : ITokenModel
         var lastUnknown = false;
         while (!piece.IsEmpty)
         {
-            Rune.DecodeFromUtf16(piece, out _, out var width);
-            if (lookup.TryGetValue(piece[..width], out var id))
+            var width = 1;
+            int id;
+            if (piece[0] < letters.Length) id = letters[piece[0]];
+            else
+            {
+                Rune.DecodeFromUtf16(piece, out _, out width);
+                if (!lookup.TryGetValue(piece[..width], out id)) id = -1;
+            }
+
+            if (id >= 0)
             {
                 symbols.Add(id);
                 lastUnknown = false;

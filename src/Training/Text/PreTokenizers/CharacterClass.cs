@@ -16,7 +16,18 @@ internal static class CharacterClass
 {
     private static readonly CharacterKind[] latin = [.. Enumerable.Range(0, 256).Select(c => Look(new Rune(c)))];
 
-    public static CharacterKind Of(Rune rune) => rune.Value < 256 ? latin[rune.Value] : Look(rune);
+    /// <summary>The kind of the code point that begins at a place, and its UTF-16 units; an unpaired surrogate is <see cref="CharacterKind.Other"/>.</summary>
+    public static CharacterKind At(ReadOnlySpan<char> text, int at, out int width)
+    {
+        if (text[at] < latin.Length)
+        {
+            width = 1;
+            return latin[text[at]];
+        }
+
+        Rune.DecodeFromUtf16(text[at..], out var rune, out width);
+        return Look(rune);
+    }
 
     private static CharacterKind Look(Rune rune) => Rune.IsWhiteSpace(rune)
         ? CharacterKind.Space

@@ -1,5 +1,3 @@
-using System.Text;
-
 namespace Gradus.Training.Text.PreTokenizers;
 
 /// <summary>Digits (Unicode's categories Nd, Nl, No) apart from the rest: one by one, or a run in one piece.</summary>
@@ -11,8 +9,7 @@ internal sealed class DigitsPreTokenizer(bool individual) : IPreTokenizer
         var inDigits = false;
         while (at < text.Length)
         {
-            Rune.DecodeFromUtf16(text[at..], out var rune, out var width);
-            var digit = CharacterClass.Of(rune) == CharacterKind.Number;
+            var digit = CharacterClass.At(text, at, out var width) == CharacterKind.Number;
             if (at > start && (digit != inDigits || (digit && individual)))
             {
                 pieces.Add(text[start..at]);

@@ -1,5 +1,3 @@
-using System.Text;
-
 namespace Gradus.Training.Text.PreTokenizers;
 
 /// <summary>
@@ -14,16 +12,16 @@ internal static class Gpt2Splitter
     {
         if (text[0] == '\'' && Contraction(text) is > 0 and var contraction) return contraction;
         var start = text[0] == ' ' && text.Length > 1 ? 1 : 0;
-        var kind = KindAt(text, start, out var width);
+        var kind = CharacterClass.At(text, start, out var width);
         if (kind != CharacterKind.Space)
         {
             var end = start + width;
-            while (end < text.Length && KindAt(text, end, out width) == kind) end += width;
+            while (end < text.Length && CharacterClass.At(text, end, out width) == kind) end += width;
             return end;
         }
 
         var stop = start + 1;
-        while (stop < text.Length && KindAt(text, stop, out _) == CharacterKind.Space) stop++; // every white space is one UTF-16 unit
+        while (stop < text.Length && CharacterClass.At(text, stop, out _) == CharacterKind.Space) stop++; // every white space is one UTF-16 unit
         return stop == text.Length || stop == 1 ? stop : stop - 1;
     }
 
@@ -32,17 +30,5 @@ internal static class Gpt2Splitter
         if (text.Length < 2) return 0;
         if (text[1] is 's' or 't' or 'm' or 'd') return 2;
         return text.Length > 2 && (text[1], text[2]) is ('r', 'e') or ('v', 'e') or ('l', 'l') ? 3 : 0;
-    }
-
-    private static CharacterKind KindAt(ReadOnlySpan<char> text, int at, out int width)
-    {
-        if (text[at] < 256)
-        {
-            width = 1;
-            return CharacterClass.Of(new Rune(text[at]));
-        }
-
-        Rune.DecodeFromUtf16(text[at..], out var rune, out width);
-        return CharacterClass.Of(rune);
     }
 }
