@@ -1,4 +1,5 @@
 using Gradus.Api;
+using Gradus.Api.Chat;
 using Gradus.Api.Demo;
 using Gradus.Api.Jobs;
 
@@ -7,5 +8,6 @@ return args switch
 {
     ["demo", .. var rest] => await DemoCommand.RunAsync(rest),
     ["stage", .. var rest] => StageProcess.Run(rest),
+    ["serve", .. var rest] => await ServeProcess.RunAsync(rest),
     _ => await ServiceSetup.RunAsync(args),
 };

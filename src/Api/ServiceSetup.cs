@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using Gradus.Api.Chat;
 using Gradus.Api.Datasets;
 using Gradus.Api.Jobs;
 using Gradus.Api.Models;
@@ -75,7 +76,7 @@ internal static class ServiceSetup
         // A failed start is said once, in our words.
         .AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.Critical);
 
-    private static void AddApi(IServiceCollection services) => services.AddSwagger().AddSingleton<Submission>().AddSingleton<ProgressStream>().AddSingleton<DatasetUpload>();
+    private static void AddApi(IServiceCollection services) => services.AddSwagger().AddChat().AddSingleton<Submission>().AddSingleton<ProgressStream>().AddSingleton<DatasetUpload>();
 
     private static void MapApi(WebApplication app)
     {
@@ -87,6 +88,7 @@ internal static class ServiceSetup
         app.MapRecipes();
         app.MapDatasets();
         app.MapModels();
+        app.MapChat();
         app.MapJobEngine();
     }
 }

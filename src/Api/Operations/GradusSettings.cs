@@ -70,6 +70,21 @@ internal sealed record GradusSettings
     /// <summary>Limits by phase, <c>PHASE=SECONDS</c>: <c>checkpoint=1800,rollout=300</c>.</summary>
     public IReadOnlyList<string> PhaseLimits { get; init; } = [];
 
+    /// <summary>Where chat computes: <c>cpu</c> or <c>cuda:N</c>.</summary>
+    public string ChatDevice { get; init; } = "cpu";
+
+    /// <summary>How many models stay loaded for chat when nobody talks to them.</summary>
+    [Range(1, 100)]
+    public int ChatModels { get; init; } = 3;
+
+    /// <summary>How many answers of one model are computed at once; others wait.</summary>
+    [Range(1, 4096)]
+    public int ChatSequences { get; init; } = 64;
+
+    /// <summary>Threads that chat computes with; 0 is one a core.</summary>
+    [Range(0, 1024)]
+    public int ChatThreads { get; init; }
+
     /// <summary>Whether this process has that role.</summary>
     public bool HasRole(string role) => Roles.Contains(role);
 

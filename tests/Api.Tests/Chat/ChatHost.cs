@@ -1,0 +1,96 @@
+using System.Text.Json.Nodes;
+using Gradus.Api.Chat;
+using Gradus.Api.Operations;
+using Gradus.Training.Model;
+using Gradus.Training.Tasks;
+using Gradus.Training.Text;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Xunit;
+
+namespace Gradus.Api.Tests.Chat;
+
+/// <summary>
+/// The chat route on a real HTTP server with a real serve child, without a database: models are folders. <c>tiny</c> is the built-in model with random
+/// weights and a context of 256; <c>long</c> the same with one so long that an answer takes its time.
+/// </summary>
+public sealed class ChatHost : IAsyncLifetime
+{
+    private readonly string folder = Directory.CreateTempSubdirectory("gradus-chat-").FullName;
+    private WebApplication app = null!;
+
+    public HttpClient Client { get; private set; } = null!;
+
+    public Uri Address => Client.BaseAddress!;
+
+    internal ServedModels Served => app.Services.GetRequiredService<ServedModels>();
+
+    public Tokenizer Tokenizer { get; private set; } = null!;
+
+    public async ValueTask InitializeAsync()
+    {
+        WriteModel("tiny", 256);
+        WriteModel("long", 30_000);
+        Tokenizer = Tokenizer.Load(Path.Combine(folder, "tiny"));
+        var builder = WebApplication.CreateBuilder();
+        builder.Logging.SetMinimumLevel(LogLevel.Error);
+        builder.WebHost.UseUrls("http://127.0.0.1:0");
+        var settings = new GradusSettings { StateFolder = Path.Combine(folder, "state") };
+        builder.Services.AddSingleton(settings).AddSingleton(TimeProvider.System).AddChat().AddSingleton<IModelFolders>(new Folders(folder));
+        app = builder.Build();
+        app.UseMiddleware<ErrorHandling>();
+        app.MapChat();
+        await app.StartAsync();
+        Client = new HttpClient { BaseAddress = new Uri(app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First()) };
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        Client.Dispose();
+        await app.StopAsync();
+        await app.DisposeAsync();
+        Directory.Delete(folder, recursive: true);
+    }
+
+    /// <summary>What the serve child says of itself.</summary>
+    internal async Task<ServeEvent> StatusAsync(CancellationToken cancel)
+    {
+        await using var connection = await Served.SendAsync(new ServeRequest("status"), cancel);
+        return (await connection.ReadAsync(cancel))!;
+    }
+
+    /// <summary>
+    /// A body whose answer is written beforehand, token by token, each once, none of them in the prompt: each is biased below the one before, and what has
+    /// been said is divided away.
+    /// </summary>
+    public JsonObject Scripted(string model, params string[] tokens)
+    {
+        var bias = new JsonObject();
+        for (var i = 0; i < tokens.Length; i++) bias[$"{Tokenizer.TokenId(tokens[i])!.Value}"] = 100 - (10 * i);
+        return new JsonObject
+        {
+            ["model"] = model,
+            ["messages"] = new JsonArray(new JsonObject { ["role"] = "user", ["content"] = "What is 1?" }),
+            ["temperature"] = 0,
+            ["repetition_penalty"] = 100,
+            ["logit_bias"] = bias,
+        };
+    }
+
+    private void WriteModel(string name, int positions)
+    {
+        var target = Path.Combine(folder, name);
+        TinyModel.Write(target);
+        using var model = CausalLm.Create(ModelConfig.Read(target) with { MaxPositions = positions }, 3);
+        model.Save(target);
+    }
+
+    private sealed class Folders(string folder) : IModelFolders
+    {
+        public Task<string?> FindAsync(string idOrAlias, CancellationToken cancel) => Task.FromResult(idOrAlias is "tiny" or "long" ? Path.Combine(folder, idOrAlias) : null);
+    }
+}
