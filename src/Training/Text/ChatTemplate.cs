@@ -43,6 +43,19 @@ public sealed class ChatTemplate
     /// <exception cref="InvalidInputException">The messages have not that form, the template refuses them, or it does not end within its bounds.</exception>
     public string Render(JsonElement messages, bool addGenerationPrompt = true, bool continueFinalMessage = false, JsonElement? tools = null, JsonElement? arguments = null)
     {
+        try
+        {
+            return RenderChecked(messages, addGenerationPrompt, continueFinalMessage, tools, arguments);
+        }
+        catch (InvalidOperationException problem)
+        {
+            // What System.Text.Json says of half a surrogate pair, when a text is taken out.
+            throw new InvalidInputException($"A text of the chat is no valid Unicode: {problem.Message}", "messages");
+        }
+    }
+
+    private string RenderChecked(JsonElement messages, bool addGenerationPrompt, bool continueFinalMessage, JsonElement? tools, JsonElement? arguments)
+    {
         CheckMessages(messages);
         var chat = continueFinalMessage ? Tagged(messages) : messages;
         var variables = new List<KeyValuePair<string, JsonElement>>();

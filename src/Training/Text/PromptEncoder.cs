@@ -29,7 +29,16 @@ public sealed class PromptEncoder(Tokenizer tokenizer, ChatTemplate? template, i
     /// A prompt for generation. Messages that end with the assistant's are continued, others get the generation prompt.
     /// </summary>
     /// <exception cref="InvalidInputException">It is neither a string nor a list of messages, it is empty, or the template refuses it.</exception>
-    public EncodedPrompt Encode(JsonElement prompt, JsonElement? tools = null)
+    public EncodedPrompt Encode(JsonElement prompt, JsonElement? tools = null) => Checked(() => EncodePrompt(prompt, tools));
+
+    /// <summary>
+    /// A row for supervised learning: <c>{"prompt","completion"}</c>, both texts or both lists of messages; <c>{"messages"}</c>, whose last message is what is learned;
+    /// or <c>{"text"}</c>, all of which is learned but its first token. A completion that does not end with the end token gets it.
+    /// </summary>
+    /// <exception cref="InvalidInputException">The row has none of these forms, or nothing to learn.</exception>
+    public EncodedExample EncodeExample(JsonElement row) => Checked(() => Example(row));
+
+    private EncodedPrompt EncodePrompt(JsonElement prompt, JsonElement? tools)
     {
         var text = prompt.ValueKind switch
         {
@@ -41,12 +50,7 @@ public sealed class PromptEncoder(Tokenizer tokenizer, ChatTemplate? template, i
         return tokens.Length > 0 ? new EncodedPrompt(text, tokens) : throw new InvalidInputException("A prompt must have at least one token.", "prompt");
     }
 
-    /// <summary>
-    /// A row for supervised learning: <c>{"prompt","completion"}</c>, both texts or both lists of messages; <c>{"messages"}</c>, whose last message is what is learned;
-    /// or <c>{"text"}</c>, all of which is learned but its first token. A completion that does not end with the end token gets it.
-    /// </summary>
-    /// <exception cref="InvalidInputException">The row has none of these forms, or nothing to learn.</exception>
-    public EncodedExample EncodeExample(JsonElement row)
+    private EncodedExample Example(JsonElement row)
     {
         if (row.ValueKind != JsonValueKind.Object) throw new InvalidInputException("A row must be an object.");
         var tools = row.TryGetProperty("tools", out var list) && list.ValueKind == JsonValueKind.Array ? list : (JsonElement?)null;
@@ -60,6 +64,19 @@ public sealed class PromptEncoder(Tokenizer tokenizer, ChatTemplate? template, i
             (JsonValueKind.Array, JsonValueKind.Array) => Conversation(JsonSerializer.SerializeToElement(prompt.EnumerateArray().Concat(completion.EnumerateArray())), tools, prompt.GetArrayLength()),
             _ => throw new InvalidInputException("'prompt' and 'completion' must be both texts or both lists of messages.", "completion"),
         };
+    }
+
+    /// <summary>System.Text.Json says of half a surrogate pair only when a text is taken out.</summary>
+    private static T Checked<T>(Func<T> work)
+    {
+        try
+        {
+            return work();
+        }
+        catch (InvalidOperationException problem)
+        {
+            throw new InvalidInputException($"A text is no valid Unicode: {problem.Message}");
+        }
     }
 
     private EncodedExample Conversation(JsonElement messages, JsonElement? tools, int? promptLength = null)

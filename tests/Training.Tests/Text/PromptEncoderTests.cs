@@ -58,12 +58,17 @@ public sealed class PromptEncoderTests : IDisposable
     [InlineData("""{"messages":[]}""")]
     [InlineData("""{"messages":{}}""")]
     [InlineData("""{"messages":["a"]}""")]
+    [InlineData("""{"prompt":"a","completion":"\ud800"}""")]
     public void Rows_of_another_form_are_refused(string row) => Assert.Throws<InvalidInputException>(() => encoder.EncodeExample(Json(row)));
 
     [Theory]
     [InlineData("1")]
     [InlineData("\"\"")]
     [InlineData("[]")]
+    [InlineData("\"a\\ud800\"")]
+    [InlineData("""[{"role":"user","content":"\ud800"}]""")]
+    [InlineData("""[{"role":"user","\udc00":"a"}]""")]
+    [InlineData("""[{"role":"user","content":"a"},{"role":"assistant","content":"\ud800"}]""")]
     public void Prompts_of_another_form_are_refused(string prompt) => Assert.Throws<InvalidInputException>(() => encoder.Encode(Json(prompt)));
 
     [Fact]
