@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
+using Gradus.Api.Operations;
 using Gradus.Persistence;
 using Gradus.Training;
 using Gradus.Training.Recipes;
@@ -104,6 +105,8 @@ internal static class StageProcess
 #if KILL_POINTS
         if (request.Stage == ToyStage.Name) return ToyStage.Run(request, journal);
 #endif
+        TorchSharp.torch.set_num_threads(Environment.ProcessorCount);
+        LoadedBlas.RefuseReference();
         return StageRunner.Run(request, journal, catalog, CancellationToken.None);
     }
 

@@ -66,6 +66,10 @@ internal sealed class JobLab(PostgresDatabase database) : IAsyncDisposable
 
     public async Task<string> QueueOneAsync(object options) => Assert.Single(await QueueAsync(options));
 
+    /// <summary>A job of a real stage.</summary>
+    public async Task<string> QueueStageAsync(string stage, object options, int maxAttempts = 3) =>
+        Assert.Single((await Store.CreateAsync(new NewRun("small", JsonElement.Parse("{}"), 11, [new NewJob(stage, stage, JsonSerializer.SerializeToElement(options), 11, maxAttempts)]), CancellationToken.None)).JobIds);
+
     public string Gate() => Path.Combine(Folder, "gate-" + Guid.NewGuid().ToString("N"));
 
     public Task<string?> StatusAsync(string jobId) => TextAsync("select status from jobs where id = $1", jobId);
