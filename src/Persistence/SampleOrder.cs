@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
 namespace Gradus.Persistence;
 
@@ -23,6 +24,7 @@ public enum SampleOrder
 /// <param name="Bits">The bits of the sorting number, so that no rounding can lose or repeat a row.</param>
 public sealed record SampleCursor(SampleOrder Order, int? OnlyStep, long Bits, int Step, int Index)
 {
+    [JsonIgnore]
     public double Value => BitConverter.Int64BitsToDouble(Bits);
 
     public string Encode() => Convert.ToBase64String(JsonSerializer.SerializeToUtf8Bytes(this)).TrimEnd('=').Replace('+', '-').Replace('/', '_');

@@ -77,7 +77,7 @@ internal sealed class JsonlReader(GradusSettings settings)
         if (text.Span.TrimEnd("\r\n"u8).Contains((byte)'\r')) return "A carriage return stands inside the line.";
         try
         {
-            using var row = JsonDocument.Parse(text, new JsonDocumentOptions { MaxDepth = settings.MaxRowDepth, AllowDuplicateProperties = false });
+            using var row = JsonDocument.Parse(text[..text.Span.TrimEnd("\r\n"u8).Length], new JsonDocumentOptions { MaxDepth = settings.MaxRowDepth, AllowDuplicateProperties = false });
             return check.Wrong(row.RootElement, line);
         }
         catch (JsonException wrong)

@@ -9,11 +9,7 @@ namespace Gradus.Api.Jobs;
 internal static class JobEndpoints
 {
     private const string Example = """
-        {"stage": "sft", "name": "cold start", "seed": 1, "options": {"model": "r1-zero-tiny", "dataset": "running-sums-cold-start", "max_steps": 60, "batch_size": 32, "learning_rate": 5e-4}}
-        """;
-
-    private const string ExampleFromNothing = """
-        {"stage": "pretrain", "name": "a small base", "seed": 1, "options": {"model": "tiny", "dataset": "running-sums-documents", "max_steps": 20, "batch_size": 32, "learning_rate": 2e-3}}
+        {"stage": "pretrain", "name": "a small base", "seed": 1, "options": {"model": "tiny", "dataset": "running-sums-documents", "max_steps": 20, "batch_size": 32, "learning_rate": 0.002}}
         """;
 
     private static readonly ChoiceQuery status = new("status", null,
@@ -28,7 +24,7 @@ internal static class JobEndpoints
         app.MapPost("/v1/jobs", CreateAsync)
             .Describe("Jobs", "Queue one stage", "Checks the options whole, makes a run of one job and answers with it at once; a worker takes it when its device is free. "
                 + "Stages: pretrain, sft, grpo, generate, rejection-sampling, evaluate.")
-            .Takes<JobRequest>(ExampleFromNothing).Returns<JobContract>(201);
+            .Takes<JobRequest>(Example).Returns<JobContract>(201);
         app.MapGet("/v1/jobs", ListAsync)
             .Describe("Jobs", "List jobs", "Newest first; inside a run the last stage first.")
             .WithQuery(Paging.Limit, Paging.After, status, stage, run).Returns<ListContract<JobContract>>(200);

@@ -20,6 +20,7 @@ internal static class Swagger
         options.AddSecurityRequirement(document => new OpenApiSecurityRequirement { [new OpenApiSecuritySchemeReference("key", document)] = [] });
         options.CustomSchemaIds(type => SchemaName(type));
         options.SupportNonNullableReferenceTypes();
+        options.IncludeXmlComments(typeof(Swagger).Assembly);
         options.OperationFilter<RouteNotesFilter>();
     });
 

@@ -1,0 +1,59 @@
+using System.Net;
+using System.Net.Sockets;
+using Gradus.Api.Operations;
+using Microsoft.Extensions.Configuration;
+using Xunit;
+
+namespace Gradus.Api.Tests.Operations;
+
+/// <summary>Settings are checked before anything starts, and refused by name.</summary>
+public sealed class SettingsTests(ApiHost host)
+{
+    [Theory]
+    [InlineData("RequestsPerSecond", "0", "Gradus:RequestsPerSecond is 0; allowed is 1 to 100000")]
+    [InlineData("RequestsPerSecond", "many", "'many'; expected is a number")]
+    [InlineData("RequestsPerSecond", "NaN", "expected is a number")]
+    [InlineData("ProgressSeconds", "NaN", "allowed is 0.05 to 60")]
+    [InlineData("MaxJsonBytes", "99999999999999999999", "expected is a number")]
+    [InlineData("Roles", "api,boss", "'boss'; allowed are api and worker")]
+    [InlineData("Roles", "", "empty")]
+    [InlineData("Keys", "short", "at least 16")]
+    [InlineData("Url", "http://0.0.0.0:5080", "others can reach")]
+    [InlineData("Url", "http://*:5080", "others can reach")]
+    [InlineData("Url", "5080", "expected is an address")]
+    [InlineData("StateFoldr", "/tmp", "Gradus:StateFoldr is not a setting; there are Url, StateFolder")]
+    public void AWrongSettingIsRefusedByName(string name, string value, string said) =>
+        Assert.Contains(said, Assert.Throws<SettingsException>(() => Read((name, value))).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public void ListsAreReadInBothForms()
+    {
+        Assert.Equal(["a-key-of-some-length", "another-key-of-some-length"], Read(("Keys", "a-key-of-some-length, another-key-of-some-length")).Keys);
+        Assert.Equal(["a-key-of-some-length", "another-key-of-some-length"], Read(("Keys:0", "a-key-of-some-length"), ("Keys:1", "another-key-of-some-length")).Keys);
+        Assert.Equal("http://0.0.0.0:5080", Read(("Url", "http://0.0.0.0:5080"), ("Keys", "a-key-of-some-length")).Url);
+        Assert.True(Read(("Roles", "worker")) is var settings && settings.HasRole("worker") && !settings.HasRole("api"));
+    }
+
+    [Fact]
+    public async Task ATakenPortIsSaidWithTheSettingAndAnExitCode()
+    {
+        using var taken = new TcpListener(IPAddress.Loopback, 0);
+        taken.Start();
+        var (before, said) = (Console.Error, new StringWriter());
+        Console.SetError(said);
+        try
+        {
+            var code = await ServiceSetup.RunAsync([$"--Gradus:Url=http://127.0.0.1:{((IPEndPoint)taken.LocalEndpoint).Port}", "--Gradus:Roles=api",
+                $"--ConnectionStrings:Gradus={host.Database.ConnectionString}", $"--Gradus:StateFolder={host.Service.StateFolder}", "--Logging:LogLevel:Default=None"]);
+            Assert.Equal(3, code);
+        }
+        finally
+        {
+            Console.SetError(before);
+        }
+        Assert.Contains("Gradus:Url", said.ToString(), StringComparison.Ordinal);
+    }
+
+    private static GradusSettings Read(params (string Name, string Value)[] values) =>
+        GradusSettings.Read(new ConfigurationBuilder().AddInMemoryCollection(values.Select(value => KeyValuePair.Create($"Gradus:{value.Name}", (string?)value.Value))).Build());
+}
