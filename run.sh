@@ -49,17 +49,17 @@ case ${1:-} in
     *) usage >&2; fail "unknown option: $1" ;;
 esac
 
+# Becomes the client: a signal to this process is one to it.
 demo() {
     local again=()
     if [ "$mode" = again ]; then again=(--again); fi
-    dotnet "$program" demo --url "$client_url" ${again[@]+"${again[@]}"}
+    exec dotnet "$program" demo --url "$client_url" ${again[@]+"${again[@]}"}
 }
 
 require_dotnet
 if pid=$(running_service); then
     [ "$mode" = again ] || fail "Gradus runs already (process $pid) on $client_url; './run.sh --demo' trains the demo on it again"
     demo
-    exit
 fi
 refuse_taken_port
 own_data

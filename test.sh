@@ -46,7 +46,7 @@ done
 echo $$ >"$work/owner"
 
 say "Building (configuration Test)"
-(cd "$root" && dotnet build Service.sln -c Test -v q --nologo '-clp:ErrorsOnly;NoSummary') || fail "the build failed"
+build Service.sln -c Test
 
 if [ -z "${GRADUS_TEST_POSTGRES:-}" ]; then
     mkdir "$work/postgres"

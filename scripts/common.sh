@@ -32,3 +32,15 @@ profile() { sed -n "s|.*<$1>\(.*\)</$1>.*|\1|p" "$root/Directory.Build.local.pro
 
 # tcp_open HOST PORT: whether something listens there.
 tcp_open() { (exec 3<>"/dev/tcp/$1/$2") 2>/dev/null; }
+
+# build ARGUMENT...: dotnet build in the clone; what it says is shown where it fails.
+build() {
+    local log
+    log=$(mktemp)
+    if ! (cd "$root" && dotnet build "$@" -v q --nologo) >"$log" 2>&1; then
+        cat "$log" >&2
+        rm -f "$log"
+        fail "the build failed"
+    fi
+    rm -f "$log"
+}

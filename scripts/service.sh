@@ -27,7 +27,7 @@ changed_sources() {
 build_service() {
     if [ -f "$program" ] && [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(build_inputs)" ] && [ -z "$(changed_sources)" ]; then return 0; fi
     say "Building (about a minute the first time)"
-    (cd "$root" && dotnet build src/Api/Api.csproj -c Release -v q --nologo '-clp:ErrorsOnly;NoSummary') || fail "the build failed"
+    build src/Api/Api.csproj -c Release
     build_inputs >"$stamp"
 }
 

@@ -44,7 +44,8 @@ internal sealed class ProgressView(TextWriter output, bool terminal, TimeProvide
 
     private static string Line(JobView job, StageFigures figures)
     {
-        var parts = new List<string> { $"{job.Name} {job.Status}", $"step {Steps(job)}" };
+        var parts = new List<string> { $"{job.Name} {job.Status}" };
+        if (Steps(job) is { Length: > 0 } steps) parts.Add($"step {steps}");
         Add("reward", figures["reward"], "0.000");
         Add("pass rate", figures["pass_rate"], "0.00");
         Add("length", figures["completions/mean_length"], "0.0");
@@ -61,7 +62,7 @@ internal sealed class ProgressView(TextWriter output, bool terminal, TimeProvide
 
     private static char Mark(string status) => status switch { "succeeded" => '✓', "failed" => '✗', "cancelled" => '-', "running" => '>', _ => ' ' };
 
-    private static string Steps(JobView job) => job.TotalSteps is { } total ? $"{job.Step}/{total}" : job.Status == "queued" ? "" : $"{job.Step}";
+    private static string Steps(JobView job) => job.TotalSteps is { } total ? $"{job.Step}/{total}" : "";
 
     private static string Number(double? value, string format) => value?.ToString(format, CultureInfo.InvariantCulture) ?? "";
 
