@@ -31,6 +31,8 @@ internal static class JobEngine
         services.AddQuartz(quartz =>
         {
             quartz.UseDefaultThreadPool(1);
+            // A wish of another process is seen at the next look into the store, which is 30 s away by default.
+            quartz.ConfigureScheduler(scheduler => scheduler.IdleWaitTime = TimeSpan.FromSeconds(2));
             quartz.UsePersistentStore(store =>
             {
                 store.UsePostgres(NpgsqlFactory.Instance, connectionString);
@@ -44,7 +46,9 @@ internal static class JobEngine
     }
 
     /// <summary>Quartz has no page of its own.</summary>
-    public static void MapJobEngine(this IEndpointRouteBuilder routes) => ArgumentNullException.ThrowIfNull(routes);
+    public static void MapJobEngine(this IEndpointRouteBuilder routes)
+    {
+    }
 
     [DisallowConcurrentExecution]
     private sealed class LookJob(WorkerSignal signal) : IJob
