@@ -157,6 +157,7 @@ public sealed class CausalLm : IDisposable
         return new ForwardContext(cos, sin, mask, null);
     }
 
+    // Not index(): its gradient is added up by several threads without an order, and would differ from run to run.
     private Tensor Embed(Tensor ids_BT) => embedding_VD.index_select(0, ids_BT.view(-1)).view(ids_BT.shape[0], ids_BT.shape[1], Config.HiddenSize);
 
     private DecoderBlock Block(int layer)

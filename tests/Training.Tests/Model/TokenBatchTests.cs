@@ -29,20 +29,29 @@ public sealed class TokenBatchTests : IDisposable
     }
 
     [Fact]
+    public void LinesAreAsLongAsTheLongestRow()
+    {
+        using var batch = TokenBatch.Pack([Row(3), Row(9), Row(5), Row(4), Row(2)], 64);
+        Assert.Equal([3, 9], batch.Ids_BT.shape);
+        Assert.Equal(23, batch.TokenCount);
+        using var narrow = TokenBatch.Pack([Row(3), Row(9), Row(5), Row(4), Row(2)], 5);
+        Assert.Equal([4, 9], narrow.Ids_BT.shape);
+    }
+
+    [Fact]
     public void PackedRowsShareNoGradient()
     {
-        var rows = Tiny.Rows(2, 10, 11);
+        TokenRow[] rows = [.. Tiny.Rows(1, 24, 25), .. Tiny.Rows(2, 10, 11, seed: 2)];
         using var batch = TokenBatch.Pack(rows, 64);
-        var hidden = model.Hidden(batch);
-        Assert.Equal(1, hidden.shape[0]);
-        var (logProbs, _) = LogProbs.Of(model, hidden, batch, 1);
-        var second = logProbs.narrow(0, rows[0].Tokens.Length - rows[0].FirstTarget, rows[1].Tokens.Length - rows[1].FirstTarget);
-        second.sum().backward();
-        var packedGradient = model["model.embed_tokens.weight"].grad!.clone();
+        Assert.Equal(2, batch.Ids_BT.shape[0]);
+        var (logProbs, _) = LogProbs.Of(model, model.Hidden(batch), batch, 1);
+        var last = rows[2].Tokens.Length - rows[2].FirstTarget;
+        logProbs.narrow(0, logProbs.numel() - last, last).sum().backward();
+        var packed = model.Parameters.ToDictionary(parameter => parameter.Key, parameter => parameter.Value.grad!.clone());
         Gradients.Clear(model.Parameters);
-        using var alone = TokenBatch.Create([rows[1]]);
+        using var alone = TokenBatch.Create([rows[2]]);
         LogProbs.Of(model, model.Hidden(alone), alone, 1).logProbs_N.sum().backward();
-        Close.Elements(model["model.embed_tokens.weight"].grad!, packedGradient, "gradient");
+        foreach (var (name, weights) in model.Parameters) Close.Elements(weights.grad!, packed[name], name);
     }
 
     [Fact]
@@ -95,6 +104,8 @@ public sealed class TokenBatchTests : IDisposable
         scope.Dispose();
         model.Dispose();
     }
+
+    private static TokenRow Row(int length) => new([.. Enumerable.Range(1, length)], length);
 
     private Tensor Alone(IReadOnlyList<TokenRow> rows) => cat(rows.Select(row =>
     {
