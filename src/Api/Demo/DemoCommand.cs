@@ -64,7 +64,7 @@ internal static class DemoCommand
             await output.WriteLineAsync($"The stage {bad.Name} ended as {bad.Status}: {bad.Error ?? "no reason given"} ({url}/v1/jobs/{bad.Id}/events)");
             return 1;
         }
-        await new DemoReport(client, output, url, keyed).WriteAsync(jobs, cancel);
+        await new DemoReport(client, output, url, keyed, terminal ? Console.WindowWidth : 115).WriteAsync(jobs, cancel);
         return 0;
     }
 }

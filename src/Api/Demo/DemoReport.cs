@@ -4,9 +4,10 @@ using System.Text.Json;
 namespace Gradus.Api.Demo;
 
 /// <summary>What the demo shows at the end: before and after, completions of the first and the last step, one question answered, lines to copy.</summary>
-internal sealed class DemoReport(GradusClient client, TextWriter output, string url, bool keyed)
+/// <param name="width">Cells of a line: two texts beside each other share it.</param>
+internal sealed class DemoReport(GradusClient client, TextWriter output, string url, bool keyed, int width)
 {
-    private const int ColumnWidth = 56;
+    private readonly int columnWidth = (Math.Clamp(width, 60, 160) - 3) / 2;
 
     private static readonly (string Figure, string Label, string Format)[] Rows =
     [
@@ -47,11 +48,11 @@ internal sealed class DemoReport(GradusClient client, TextWriter output, string 
         var first = await ThreePromptsAsync(grpo, 1, cancel);
         var last = await ThreePromptsAsync(grpo, grpo.Step, cancel);
         output.WriteLine();
-        output.WriteLine($"{Columns.Pad("Step 1", ColumnWidth)} | Step {grpo.Step}");
+        output.WriteLine($"{Columns.Pad("Step 1", columnWidth)} | Step {grpo.Step}");
         foreach (var (left, right) in first.Zip(last))
         {
-            output.WriteLine($"{new string('-', ColumnWidth)}-+-{new string('-', ColumnWidth)}");
-            foreach (var line in Columns.SideBySide(left, right, ColumnWidth)) output.WriteLine(line);
+            output.WriteLine($"{new string('-', columnWidth)}-+-{new string('-', columnWidth)}");
+            foreach (var line in Columns.SideBySide(left, right, columnWidth)) output.WriteLine(line);
         }
     }
 
@@ -65,13 +66,22 @@ internal sealed class DemoReport(GradusClient client, TextWriter output, string 
     private static string Describe(JsonElement sample)
     {
         var reward = sample.TryGetProperty("reward", out var value) && value.ValueKind == JsonValueKind.Number ? Show(value.GetDouble(), "0.0#") : "none";
-        return $"{sample.GetProperty("prompt").GetString()!.Trim()}\n{sample.GetProperty("completion").GetString()!.Trim()}\n(reward {reward})";
+        return $"{Question(sample)}\n{sample.GetProperty("completion").GetString()!.Trim()}\n(reward {reward})";
+    }
+
+    // The small world's prompts are text as a base model reads it: "User: QUESTION", then "Assistant:". In a chat the template writes that.
+    private static string Question(JsonElement row)
+    {
+        var prompt = row.GetProperty("prompt").GetString()!.Trim();
+        var (start, end) = (prompt.StartsWith("User:", StringComparison.Ordinal) ? "User:".Length : 0, prompt.LastIndexOf("Assistant:", StringComparison.Ordinal));
+        return prompt[start..(end < 0 ? prompt.Length : end)].Trim();
     }
 
     private async Task<string> WriteChatAsync(CancellationToken cancel)
     {
-        var problem = (await client.ListAsync("v1/datasets/running-sums-held-out/rows?limit=1", cancel))[0].GetProperty("content");
-        var question = problem.GetProperty("prompt").GetString()!.Trim();
+        var problems = (await client.ListAsync("v1/datasets/running-sums-held-out/rows?limit=20", cancel)).Select(row => row.GetProperty("content")).ToList();
+        var problem = problems.Find(row => row.GetProperty("language").GetString() == "en") is { ValueKind: JsonValueKind.Object } english ? english : problems[0];
+        var question = Question(problem);
         var request = new { model = DemoRun.Recipe, messages = new[] { new { role = "user", content = question } }, max_tokens = 120, temperature = 0 };
         var answer = await client.PostAsync("v1/chat/completions", request, cancel);
         var message = answer.GetProperty("choices")[0].GetProperty("message");
@@ -84,14 +94,14 @@ internal sealed class DemoReport(GradusClient client, TextWriter output, string 
 
     private void WriteWrapped(string label, string text)
     {
-        var lines = Columns.Wrap(text.Trim(), (2 * ColumnWidth) - label.Length);
+        var lines = Columns.Wrap(text.Trim(), (2 * columnWidth) - label.Length);
         for (var i = 0; i < lines.Count; i++) output.WriteLine($"  {(i == 0 ? label : new string(' ', label.Length))}{lines[i]}");
     }
 
     private void WriteNext(JobView job, string question)
     {
         var key = keyed ? " -H \"Authorization: Bearer $KEY\"" : "";
-        var body = $$"""{"model":"{{DemoRun.Recipe}}","messages":[{"role":"user","content":"{{question}}"}]}""";
+        var body = JsonSerializer.Serialize(new { model = DemoRun.Recipe, messages = new[] { new { role = "user", content = question } } }, Operations.Wire.Options);
         output.WriteLine();
         output.WriteLine("Next, to copy:");
         output.WriteLine($"  curl -s{key} {url}/v1/jobs/{job.Id}");

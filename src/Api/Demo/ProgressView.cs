@@ -7,7 +7,8 @@ internal sealed class ProgressView(TextWriter output, bool terminal, TimeProvide
 {
     private static readonly TimeSpan LineEvery = TimeSpan.FromSeconds(5);
 
-    private static readonly string Header = $"  {"stage",-18}{"step",14}{"reward",9}{"pass",8}{"length",9}{"loss",8}{"tokens/s",10}{"left",8}";
+    // 80 columns at most: a line that wraps could not be drawn over.
+    private static readonly string Header = $"  {"stage",-16}{"step",11}{"reward",8}{"pass",7}{"length",8}{"loss",8}{"tokens/s",10}{"left",8}";
 
     private readonly HashSet<string> ended = [];
     private int drawn;
@@ -39,8 +40,8 @@ internal sealed class ProgressView(TextWriter output, bool terminal, TimeProvide
     }
 
     private static string Row(JobView job, StageFigures figures) =>
-        $"{Mark(job.Status)} {job.Name,-18}{Steps(job),14}{Number(figures["reward"], "0.000"),9}{Number(figures["pass_rate"], "0.00"),8}"
-        + $"{Number(figures["completions/mean_length"], "0.0"),9}{Number(figures["loss"], "0.000"),8}{Number(figures.TokensPerSecond, "N0"),10}{Left(job, figures),8}";
+        $"{Mark(job.Status)} {job.Name,-16}{Steps(job),11}{Number(figures["reward"], "0.000"),8}{Number(figures["pass_rate"], "0.00"),7}"
+        + $"{Number(figures["completions/mean_length"], "0.0"),8}{Number(figures["loss"], "0.000"),8}{Number(figures.TokensPerSecond, "N0"),10}{Left(job, figures),8}";
 
     private static string Line(JobView job, StageFigures figures)
     {

@@ -18,6 +18,7 @@ public sealed class DemoTests
         Assert.Matches(@"right \(pass@1\) +0\.125 +0\.875", shown);
         Assert.Matches(@"untrained 0 +\| trained 0", shown);
         Assert.Matches(@"untrained 32 +\| trained 32", shown);
+        Assert.Contains("""-d '{"model":"r1-zero-tiny","messages":[{"role":"user","content":"What is 47 + 8?"}]}'""", shown, StringComparison.Ordinal);
         Assert.Contains("reasoning: 47 + 8 = 55", shown, StringComparison.Ordinal);
         Assert.Contains("curl -s http://localhost:5080/v1/jobs/job_r1-zero\n", shown, StringComparison.Ordinal);
     }

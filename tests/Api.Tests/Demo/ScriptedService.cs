@@ -36,7 +36,7 @@ internal sealed class ScriptedService : HttpMessageHandler
             ("GET", "/v1/jobs/job_r1-zero/metrics") => List(Metrics(("reward", 0.25), ("pass_rate", 0.5), ("completions/mean_length", 40), ("step_time", 2), ("num_tokens", 1000))),
             ("GET", var metrics) when metrics.EndsWith("/metrics", StringComparison.Ordinal) => List(Metrics(("loss", 1.5), ("step_time", 1))),
             ("GET", "/v1/jobs/job_r1-zero/samples") => List(Samples(path.Contains("step=1&", StringComparison.Ordinal) ? "untrained" : "trained")),
-            ("GET", "/v1/datasets/running-sums-held-out/rows") => List([JsonNode.Parse("""{"index":0,"content":{"prompt":"What is 47 + 8?","answer":"55","language":"en"}}""")]),
+            ("GET", "/v1/datasets/running-sums-held-out/rows") => List([JsonNode.Parse("""{"index":0,"content":{"prompt":"User: What is 47 + 8?\nAssistant:","answer":"55","language":"en"}}""")]),
             ("POST", "/v1/chat/completions") => Answer(200, JsonNode.Parse("""{"choices":[{"message":{"reasoning_content":"47 + 8 = 55","content":"55"}}]}""")!),
             _ => Answer(404, JsonNode.Parse("""{"error":{"message":"There is no such route.","type":"invalid_request_error","param":null,"code":"not_found"}}""")!),
         };
