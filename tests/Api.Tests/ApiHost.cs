@@ -31,7 +31,7 @@ public sealed class ApiHost : IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         await Database.InitializeAsync();
-        Service = await StartAsync();
+        Service = await RunningService.StartAsync(Database.ConnectionString, null);
     }
 
     public async ValueTask DisposeAsync()
@@ -41,7 +41,11 @@ public sealed class ApiHost : IAsyncLifetime
     }
 
     /// <summary>Another service on the same database, with other settings.</summary>
-    internal Task<RunningService> StartAsync(params string[] settings) => RunningService.StartAsync(Database.ConnectionString, null, settings);
+    internal Task<RunningService> StartAsync(params string[] settings) => StartAsync(_ => { }, settings);
+
+    /// <summary>The same with other services. It shares the state folder, as processes on one database do.</summary>
+    internal Task<RunningService> StartAsync(Action<IServiceCollection> configure, params string[] settings) =>
+        RunningService.StartAsync(Database.ConnectionString, configure, [$"--Gradus:StateFolder={Service.StateFolder}", .. settings]);
 }
 
 /// <summary>One running service; what it made is deleted with it.</summary>

@@ -36,7 +36,7 @@ internal sealed class RowCheck
 
     private static (string Form, string? Problem) Form(JsonElement row)
     {
-        if (row.TryGetProperty("messages", out var messages)) return ("messages", Messages(messages, "messages") ?? (HasAnswer(messages) ? null : "'messages' needs a message of the role assistant to learn from."));
+        if (row.TryGetProperty("messages", out var messages)) return ("messages", Messages(messages, "messages") ?? (EndsWithAnswer(messages) ? null : "The last of 'messages' must be of the role assistant: it is what is learned."));
         if (row.TryGetProperty("prompt", out var prompt))
         {
             if (Text(prompt, "prompt") is { } wrong) return ("prompt", wrong);
@@ -71,7 +71,7 @@ internal sealed class RowCheck
         return null;
     }
 
-    private static bool HasAnswer(JsonElement messages) => messages.EnumerateArray().Any(message => message.GetProperty("role").GetString() == "assistant");
+    private static bool EndsWithAnswer(JsonElement messages) => messages.EnumerateArray().Last().GetProperty("role").GetString() == "assistant";
 
     private static string Fields(JsonElement row) =>
         row.EnumerateObject().Select(field => field.Name.Length <= 40 ? field.Name : field.Name[..40] + "...").Take(10).ToList() is { Count: > 0 } names ? string.Join(", ", names) : "none";

@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using Gradus.Persistence;
 using Gradus.Training;
 using Gradus.Training.Recipes;
+using Gradus.Training.Sft;
 using Gradus.Training.Stages;
 
 namespace Gradus.Api.Jobs;
@@ -25,7 +26,7 @@ internal sealed class Submission(JobStore jobs, RunQueries runs, ModelCatalog mo
         var parsed = StageOptions.Parse(request.Stage, request.Options);
         if (parsed.References.FirstOrDefault(reference => reference.From is not null) is { } from)
             throw new InvalidInputException($"'{from.Path}' refers to the stage '{from.From}', but a job has no other stages; give an id, or POST a recipe to /v1/runs.", from.Path, "invalid_reference");
-        var options = await PinAsync(request.Options, "options", parsed.References, cancel);
+        var options = await PinAsync(request.Options, "options", parsed, cancel);
         var recipe = JsonSerializer.SerializeToElement(new JsonObject
         {
             ["stages"] = new JsonArray(new JsonObject { ["name"] = request.Stage, ["stage"] = request.Stage, ["options"] = JsonNode.Parse(options.GetRawText()) }),
@@ -44,7 +45,7 @@ internal sealed class Submission(JobStore jobs, RunQueries runs, ModelCatalog mo
         var seed = Seed(request.Seed) ?? recipe.Seed;
         List<NewJob> stages = [];
         foreach (var (stage, place) in recipe.Stages.Select((stage, place) => (stage, place)))
-            stages.Add(new NewJob(stage.Name, stage.Stage, await PinAsync(stage.Json, $"recipe.stages[{place}].options", stage.Options.References, cancel), Recipe.StageSeed(seed, stage.Name)));
+            stages.Add(new NewJob(stage.Name, stage.Stage, await PinAsync(stage.Json, $"recipe.stages[{place}].options", stage.Options, cancel), Recipe.StageSeed(seed, stage.Name)));
         return await QueueAsync(new NewRun(Name(request.Name) ?? recipe.Name, json, seed, stages), cancel);
     }
 
@@ -56,15 +57,28 @@ internal sealed class Submission(JobStore jobs, RunQueries runs, ModelCatalog mo
         return (await runs.RunAsync(id, cancel))!;
     }
 
-    private async Task<JsonElement> PinAsync(JsonElement options, string path, IReadOnlyList<StageReference> references, CancellationToken cancel)
+    private async Task<JsonElement> PinAsync(JsonElement options, string path, StageOptions parsed, CancellationToken cancel)
     {
         JsonNode? pinned = null;
-        foreach (var reference in references.Where(reference => reference.Id is not null))
+        foreach (var reference in parsed.References.Where(reference => reference.Id is not null))
         {
-            var kind = reference.Kind == Artifact.Model ? "model" : "dataset";
-            var id = reference.Kind == Artifact.Model ? (await models.FindAsync(reference.Id!, cancel))?.Id : (await datasets.FindAsync(reference.Id!, cancel))?.Id;
+            string? id;
+            if (reference.Kind == Artifact.Model)
+            {
+                var model = await models.FindAsync(reference.Id!, cancel);
+                if (model is not null && parsed is PretrainOptions pretrain) pretrain.ConfigOf(model.Folder);
+                id = model?.Id;
+            }
+            else
+            {
+                id = (await datasets.FindAsync(reference.Id!, cancel))?.Id;
+                if (id is not null && await datasets.RowsAsync(id, -1, 1, cancel) is [var row, ..]) RowFit.Require(parsed, reference, row.Content);
+            }
             if (id is null)
+            {
+                var kind = reference.Kind == Artifact.Model ? "model" : "dataset";
                 throw new InvalidInputException($"'{reference.Path}' names the {kind} '{reference.Id}', which there is not; GET /v1/{kind}s lists those there are.", reference.Path, "invalid_reference");
+            }
             if (id != reference.Id) JsonPath.Set(pinned ??= JsonNode.Parse(options.GetRawText())!, reference.Path[(path.Length + 1)..], id);
         }
         return pinned is null ? options : JsonSerializer.SerializeToElement(pinned);

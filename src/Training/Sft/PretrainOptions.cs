@@ -1,4 +1,6 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
+using Gradus.Training.Model;
 using Gradus.Training.Stages;
 
 namespace Gradus.Training.Sft;
@@ -19,6 +21,29 @@ public sealed record PretrainOptions : StageOptions
     public required SupervisedOptions Supervised { get; init; }
 
     public required LoopOptions Loop { get; init; }
+
+    /// <summary>The configuration that is trained: the model's own with the changes of <c>config</c>.</summary>
+    /// <param name="folder">The model's folder.</param>
+    /// <exception cref="InvalidInputException">A change names a field that the model's config.json does not have, or the whole cannot be built.</exception>
+    public ModelConfig ConfigOf(string folder)
+    {
+        var path = Model.Path[..^"model".Length] + "config";
+        var config = JsonSerializer.SerializeToNode(ModelFolder.ReadJson(System.IO.Path.Combine(folder, "config.json")))!.AsObject();
+        foreach (var field in Config?.EnumerateObject() ?? default)
+        {
+            if (!config.ContainsKey(field.Name))
+                throw new InvalidInputException($"'{path}.{field.Name}' is not a field of the model's config.json, which has {string.Join(", ", config.Select(known => known.Key))}.", $"{path}.{field.Name}", "unknown_field");
+            config[field.Name] = JsonSerializer.SerializeToNode(field.Value);
+        }
+        try
+        {
+            return ModelConfig.Parse(JsonSerializer.SerializeToElement<JsonNode>(config));
+        }
+        catch (InvalidInputException wrong) when (Config is not null)
+        {
+            throw new InvalidInputException($"'{path}': {wrong.Message}", $"{path}.{wrong.Parameter}", wrong.Code);
+        }
+    }
 
     internal static PretrainOptions Read(OptionReader reader)
     {

@@ -1,7 +1,6 @@
 // pretrain and sft: one loop over rows, cross-entropy on the targets (PromptEncoder.EncodeExample says which). They differ in where the weights come from.
 using System.Diagnostics;
 using System.Text.Json;
-using System.Text.Json.Nodes;
 using Gradus.Training.Model;
 using Gradus.Training.Stages;
 using Gradus.Training.Text;
@@ -21,10 +20,7 @@ internal static class SupervisedStage
     public static StageResult Run(PretrainOptions options, StageContext context)
     {
         var folder = context.FolderOf(options.Model);
-        var config = JsonSerializer.SerializeToNode(ModelFolder.ReadJson(Path.Combine(folder, "config.json")))!.AsObject();
-        if (options.Config is { } changes)
-            foreach (var field in changes.EnumerateObject()) config[field.Name] = JsonSerializer.SerializeToNode(field.Value);
-        var parsed = ModelConfig.Parse(JsonSerializer.SerializeToElement<JsonNode>(config));
+        var parsed = options.ConfigOf(folder);
         return Run(options.Data, options.Supervised, options.Loop, folder, () => CausalLm.Create(parsed, context.Seed, context.Request.Device), context);
     }
 

@@ -82,7 +82,7 @@ public sealed class DatasetTests(ApiHost host)
 
     [Theory]
     [InlineData("[1]", "must be a JSON object")]
-    [InlineData("{\"prompt\":\"a\",", "not valid JSON: byte 15")]
+    [InlineData("{\"prompt\":\"a\",", "not valid JSON: byte 14")]
     [InlineData("{\"prompt\":\"a\",\"answer\":\"1\",\"answer\":\"2\"}", "not valid JSON")]
     [InlineData("{\"prompt\":\"a\"}", "needs 'completion' (to imitate) or 'answer'")]
     [InlineData("{\"question\":\"a\",\"answer\":\"1\"}", "this one has question, answer")]
@@ -91,7 +91,7 @@ public sealed class DatasetTests(ApiHost host)
     [InlineData("{\"prompt\":\"a\",\"answer\":[]}", "'answer' must be a text")]
     [InlineData("{\"prompt\":\"a\",\"completion\":[{\"role\":\"assistant\",\"content\":\"b\"}]}", "must both be texts or both be lists")]
     [InlineData("{\"messages\":[]}", "not empty")]
-    [InlineData("{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}", "needs a message of the role assistant")]
+    [InlineData("{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}", "must be of the role assistant")]
     [InlineData("{\"messages\":[{\"role\":\"boss\",\"content\":\"a\"}]}", "'messages[0].role' must be one of system")]
     [InlineData("{\"messages\":[{\"role\":\"user\"}]}", "'messages[0].content' must be a text")]
     [InlineData("{\"prompt\":\"a\\u0000\",\"answer\":\"1\"}", "U+0000")]

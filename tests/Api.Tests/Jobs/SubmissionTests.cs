@@ -56,6 +56,10 @@ public sealed class SubmissionTests(ApiHost host)
     [InlineData("""{"stage":"generate","options":{"kind":"problems","count":5},"name":" "}""", "name", "invalid_value", "1 to 200")]
     [InlineData("""{"stage":"generate","options":{"kind":"problems","kind":"problems","count":5}}""", null, "invalid_json", "kind")]
     [InlineData("""{"stage":"generate","options":{"kind":"\u0000","count":5}}""", "options.kind", "invalid_value", "U+0000")]
+    [InlineData("""{"stage":"pretrain","options":{"model":"tiny","dataset":"running-sums-documents","config":{"hidden_size":1e308}}}""", "options.config.hidden_size", "out_of_range", "2 to 65536")]
+    [InlineData("""{"stage":"pretrain","options":{"model":"tiny","dataset":"running-sums-documents","config":{"hiden_size":64}}}""", "options.config.hiden_size", "unknown_field", "hidden_size")]
+    [InlineData("""{"stage":"sft","options":{"model":"tiny","dataset":"running-sums-problems"}}""", "options.dataset", "invalid_reference", "'completion'")]
+    [InlineData("""{"stage":"grpo","options":{"model":"tiny","dataset":"running-sums-cold-start","rewards":[{"name":"accuracy"}]}}""", "options.dataset", "invalid_reference", "'answer'")]
     [InlineData("""[]""", null, "invalid_type", "object")]
     [InlineData("", null, "invalid_json", "empty")]
     public Task AWrongJobIsRefused(string body, string? param, string code, string said) => Refused("/v1/jobs", body, param, code, said);

@@ -73,7 +73,7 @@ public sealed class ErrorTests(ApiHost host)
     [Fact]
     public async Task AFailureInsideTellsNothingOfIt()
     {
-        await using var broken = await RunningService.StartAsync(host.Database.ConnectionString, services =>
+        await using var broken = await host.StartAsync(services =>
             services.Add(new(typeof(Gradus.Api.Jobs.IJobDispatcher), new BrokenDispatcher())));
         var error = await broken.Client.PostErrorAsync("/v1/runs", """{"recipe":"r1-zero-tiny"}""", 500);
         Assert.Equal("server_error", error.Text("type"));

@@ -61,7 +61,7 @@ public sealed class RequestGuardTests(ApiHost host)
     public async Task BeyondTheRateACallerWaitsAndOthersDoNot()
     {
         var time = new StoppedTime();
-        await using var service = await RunningService.StartAsync(host.Database.ConnectionString, services => services.Add(new(typeof(TimeProvider), time)),
+        await using var service = await host.StartAsync(services => services.Add(new(typeof(TimeProvider), time)),
             "--Gradus:RequestsPerSecond=3", $"--Gradus:Keys={Key},another-key-of-some-length");
         for (var i = 0; i < 3; i++) Assert.Equal(200, await StatusAsync(Key));
         using (var refused = await SendAsync(Key))
