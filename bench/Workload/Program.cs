@@ -1,7 +1,34 @@
+using System.Globalization;
+using System.Text.Json;
+using Gradus.Training.Model;
 using Gradus.Workload;
 using static TorchSharp.torch;
 
-// Run it with the environment of a training child: . scripts/torch-environment.sh && dotnet run -c Release --project bench/Workload
+// Run it with the environment of a training child: . scripts/torch-environment.sh && dotnet run -c Release --project bench/Workload [STEPS [PART]]
+// where PART is yardstick, tiny or 3M; all of them without it.
 int threads = int.TryParse(Environment.GetEnvironmentVariable("OMP_NUM_THREADS"), out int n) ? n : Environment.ProcessorCount;
+int steps = args.Length > 0 ? int.Parse(args[0], CultureInfo.InvariantCulture) : 15;
+string[] parts = args.Length > 1 ? args[1..] : ["yardstick", "tiny", "3M"];
 set_num_threads(threads);
-Console.WriteLine(Yardstick.Measure(threads));
+
+if (parts.Contains("yardstick")) Console.WriteLine(Yardstick.Measure(threads));
+if (parts.Contains("tiny")) TrainingRate.Print("tiny", Llama(62, 128, 384), rows: 64, length: 64, steps);
+if (parts.Contains("3M")) TrainingRate.Print("3M", Llama(64, 256, 768), rows: 64, length: 64, steps);
+
+// Four layers, four heads that share two key heads, tied embeddings.
+static ModelConfig Llama(int vocabulary, int width, int feedForward) => ModelConfig.Parse(JsonSerializer.SerializeToElement(new
+{
+    model_type = "llama",
+    hidden_act = "silu",
+    vocab_size = vocabulary,
+    hidden_size = width,
+    intermediate_size = feedForward,
+    num_hidden_layers = 4,
+    num_attention_heads = 4,
+    num_key_value_heads = 2,
+    max_position_embeddings = 512,
+    rms_norm_eps = 1e-5,
+    rope_theta = 10000.0,
+    tie_word_embeddings = true,
+    eos_token_id = 0,
+}));
