@@ -5,6 +5,7 @@ namespace Gradus.Api.Chat;
 /// <summary>An answer, as OpenAI shapes it.</summary>
 internal sealed record ChatCompletion(string Id, long Created, string Model, IReadOnlyList<ChatChoice> Choices, ChatUsage Usage)
 {
+    [JsonPropertyOrder(-1)]
     public string Object { get; } = "chat.completion";
 }
 
@@ -16,6 +17,7 @@ internal sealed record ChatChoice(int Index, ChatMessage Message, ChatLogProbs? 
 /// <param name="Reasoning">The same, under its other usual name.</param>
 internal sealed record ChatMessage(string Content, string? ReasoningContent, string? Reasoning)
 {
+    [JsonPropertyOrder(-1)]
     public string Role { get; } = "assistant";
 
     public string? Refusal { get; }
@@ -27,6 +29,7 @@ internal sealed record ChatChunk(
     string Id, long Created, string Model, IReadOnlyList<ChatChunkChoice> Choices,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] ChatUsage? Usage)
 {
+    [JsonPropertyOrder(-1)]
     public string Object { get; } = "chat.completion.chunk";
 }
 

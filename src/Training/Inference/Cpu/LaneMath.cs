@@ -58,6 +58,30 @@ internal static unsafe class LaneMath
         }
     }
 
+    /// <summary>
+    /// e to the power of each, within 2e-7 of it, for -87 to 88; below and above, the end's. NaN stays NaN. (Cephes' polynomial; the framework's own is
+    /// several times slower.)
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Exp(Vector512<float> x)
+    {
+        // The native minimum gives its second operand where one is NaN.
+        x = Vector512.MinNative(Vector512.Create(88f), Vector512.MaxNative(Vector512.Create(-87f), x));
+        // Adding 1.5 * 2^23 leaves the rounded number in the low bits.
+        var shifted = Vector512.FusedMultiplyAdd(x, Vector512.Create(1.44269504f), Vector512.Create(12582912f));
+        var power = shifted - Vector512.Create(12582912f);
+        var rest = Vector512.FusedMultiplyAdd(power, Vector512.Create(-0.693359375f), x);
+        rest = Vector512.FusedMultiplyAdd(power, Vector512.Create(2.12194440e-4f), rest);
+        var sum = Vector512.Create(1.9875691500e-4f);
+        sum = Vector512.FusedMultiplyAdd(sum, rest, Vector512.Create(1.3981999507e-3f));
+        sum = Vector512.FusedMultiplyAdd(sum, rest, Vector512.Create(8.3334519073e-3f));
+        sum = Vector512.FusedMultiplyAdd(sum, rest, Vector512.Create(4.1665795894e-2f));
+        sum = Vector512.FusedMultiplyAdd(sum, rest, Vector512.Create(1.6666665459e-1f));
+        sum = Vector512.FusedMultiplyAdd(sum, rest, Vector512.Create(5.0000001201e-1f));
+        sum = Vector512.FusedMultiplyAdd(sum, rest * rest, rest + Vector512.Create(1f));
+        return (sum.AsInt32() + (shifted.AsInt32() << 23)).AsSingle();
+    }
+
     /// <summary>gate = silu(gate) * up.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Gate(float* gate, float* up, long count)
@@ -65,7 +89,7 @@ internal static unsafe class LaneMath
         for (long i = 0; i < count; i += 16)
         {
             var value = Vector512.Load(gate + i);
-            (value / (Vector512.Create(1f) + Vector512.Exp(-value)) * Vector512.Load(up + i)).Store(gate + i);
+            (value / (Vector512.Create(1f) + Exp(-value)) * Vector512.Load(up + i)).Store(gate + i);
         }
     }
 }

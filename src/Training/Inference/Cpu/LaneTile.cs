@@ -125,17 +125,18 @@ internal sealed unsafe class LaneTile : IDisposable
     private void Attend(int layer, ReadOnlySpan<Lane> lanes, int width)
     {
         var (headDim, group, scale) = (config.HeadDim, config.Heads / config.KeyValueHeads, (float)(1 / Math.Sqrt(config.HeadDim)));
-        for (var head = 0; head < config.Heads; head++)
+        for (var lane = 0; lane < lanes.Length; lane++)
         {
-            var from = (layer * pages.LayerFloats) + (head / group * pages.HeadFloats);
-            float* queryRows = q + ((long)head * headDim * width), mixedRows = mixed + ((long)head * headDim * width);
-            for (var lane = 0; lane < lanes.Length; lane++)
+            var seen = lanes[lane].Position + 1;
+            Grow(seen);
+            ReadOnlySpan<nint> own = pages.Pages(lanes[lane].Slot), next = lane + 1 < lanes.Length ? pages.Pages(lanes[lane + 1].Slot) : own;
+            for (var head = 0; head < config.Heads; head++)
             {
-                var seen = lanes[lane].Position + 1;
-                Grow(seen);
-                for (var j = 0; j < headDim; j++) query[j] = queryRows[(j * width) + lane] * scale;
-                LaneAttention.Attend(query, pages.Pages(lanes[lane].Slot), from, from + pages.ValuesFrom, pages.Width, seen, scores, output);
-                for (var j = 0; j < headDim; j++) mixedRows[(j * width) + lane] = output[j];
+                var from = (layer * pages.LayerFloats) + (head / group * pages.HeadFloats);
+                float* queryRow = q + ((long)head * headDim * width) + lane, mixedRow = mixed + ((long)head * headDim * width) + lane;
+                for (var j = 0; j < headDim; j++) query[j] = queryRow[j * width] * scale;
+                LaneAttention.Attend(query, own, next, from, from + pages.ValuesFrom, pages.Width, seen, scores, output);
+                for (var j = 0; j < headDim; j++) mixedRow[j * width] = output[j];
             }
         }
     }

@@ -13,6 +13,7 @@ internal sealed unsafe class PagePool : IDisposable
     private readonly List<nint> owned = [];
     private readonly Stack<nint> free = [];
     private readonly List<List<nint>> slots = [];
+    private readonly Dictionary<nint, int> holders = [];
 
     /// <param name="headWidth">Features of a head.</param>
     public PagePool(int layers, int heads, int headWidth)
@@ -37,7 +38,7 @@ internal sealed unsafe class PagePool : IDisposable
     private long PageFloats { get; }
 
     /// <summary>A slot's pages, in order.</summary>
-    public List<nint> Pages(int slot) => slots[slot];
+    public ReadOnlySpan<nint> Pages(int slot) => CollectionsMarshal.AsSpan(slots[slot]);
 
     /// <summary>Gives a slot pages for so many positions; what stands in those it has stays. Not while another thread reads slots.</summary>
     public void Reserve(int slot, int positions)
@@ -46,14 +47,18 @@ internal sealed unsafe class PagePool : IDisposable
         while (slots[slot].Count * Positions < positions) slots[slot].Add(Take());
     }
 
-    /// <summary>Makes a slot hold the first positions of another.</summary>
+    /// <summary>Makes a slot hold the first positions of another: whole pages are shared (nobody writes into them again), the rest is copied.</summary>
     public void Copy(int from, int to, int positions)
     {
         Release(to);
+        var whole = positions / Positions;
+        foreach (var page in slots[from].Take(whole))
+        {
+            holders[page] = holders.GetValueOrDefault(page, 1) + 1;
+            slots[to].Add(page);
+        }
         Reserve(to, positions);
-        var pages = (positions + Positions - 1) / Positions;
-        for (var page = 0; page < pages; page++)
-            Buffer.MemoryCopy((void*)slots[from][page], (void*)slots[to][page], PageFloats * sizeof(float), PageFloats * sizeof(float));
+        if (positions % Positions > 0) Buffer.MemoryCopy((void*)slots[from][whole], (void*)slots[to][whole], PageFloats * sizeof(float), PageFloats * sizeof(float));
     }
 
     /// <summary>Gives a slot's pages to another, whose own go back to the pool.</summary>
@@ -66,7 +71,13 @@ internal sealed unsafe class PagePool : IDisposable
     public void Release(int slot)
     {
         while (slots.Count <= slot) slots.Add([]);
-        foreach (var page in slots[slot]) free.Push(page);
+        foreach (var page in slots[slot])
+        {
+            var others = holders.GetValueOrDefault(page, 1) - 1;
+            if (others == 0) free.Push(page);
+            if (others <= 1) holders.Remove(page);
+            else holders[page] = others;
+        }
         slots[slot].Clear();
     }
 
