@@ -6,6 +6,7 @@ using Gradus.Api.Models;
 using Gradus.Api.Operations;
 using Gradus.Api.Recipes;
 using Gradus.Persistence;
+using Npgsql;
 
 namespace Gradus.Api;
 
@@ -42,8 +43,7 @@ internal static class ServiceSetup
     {
         var builder = WebApplication.CreateBuilder(args);
         var settings = GradusSettings.Read(builder.Configuration);
-        var connection = builder.Configuration.GetConnectionString("Gradus")
-            ?? throw new SettingsException("ConnectionStrings:Gradus is missing: a Postgres connection string (in the environment: ConnectionStrings__Gradus).");
+        var connection = Connection(builder.Configuration);
         AddLogs(builder.Logging);
         builder.WebHost.UseUrls(settings.Url);
         builder.WebHost.ConfigureKestrel(kestrel =>
@@ -68,10 +68,25 @@ internal static class ServiceSetup
         return app;
     }
 
+    private static string Connection(ConfigurationManager configuration)
+    {
+        var text = configuration.GetConnectionString("Gradus");
+        if (string.IsNullOrWhiteSpace(text)) throw new SettingsException("ConnectionStrings:Gradus is missing: a Postgres connection string (in the environment: ConnectionStrings__Gradus).");
+        try
+        {
+            return new NpgsqlConnectionStringBuilder(text).ConnectionString;
+        }
+        catch (Exception wrong) when (wrong is ArgumentException or FormatException)
+        {
+            throw new SettingsException($"ConnectionStrings:Gradus is no Postgres connection string: {wrong.Message}");
+        }
+    }
+
     private static void AddLogs(ILoggingBuilder logs) => logs
         .AddSimpleConsole(line => (line.SingleLine, line.TimestampFormat, line.UseUtcTimestamp) = (true, "yyyy-MM-ddTHH:mm:ssZ ", true))
         .AddFilter("Microsoft.AspNetCore", LogLevel.Warning)
-        .AddFilter("Microsoft.EntityFrameworkCore", LogLevel.Warning)
+        // It would say what is thrown anyway.
+        .AddFilter("Microsoft.EntityFrameworkCore", LogLevel.Critical)
         .AddFilter("Quartz", LogLevel.Warning)
         // A failed start is said once, in our words.
         .AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.Critical);

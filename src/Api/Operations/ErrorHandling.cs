@@ -30,7 +30,8 @@ internal sealed class ErrorHandling(RequestDelegate next, GradusSettings setting
                 return;
             }
             var (status, detail) = Describe(problem, context);
-            if (status >= 500 && problem is not ApiException) log.LogError(problem, "A request failed: {Method} {Path} {Status} {TraceId}", context.Request.Method, context.Request.Path, status, context.TraceIdentifier);
+            if (status == 503) log.LogWarning("A request was turned away: {Method} {Path} {Reason}", context.Request.Method, context.Request.Path, problem.GetBaseException().Message);
+            else if (status >= 500) log.LogError(problem, "A request failed: {Method} {Path} {Status} {TraceId}", context.Request.Method, context.Request.Path, status, context.TraceIdentifier);
             if (problem is ApiException { RetryAfter: { } seconds }) context.Response.Headers.RetryAfter = seconds.ToString();
             await WriteAsync(context, status, detail);
         }
@@ -43,7 +44,8 @@ internal sealed class ErrorHandling(RequestDelegate next, GradusSettings setting
         UnknownCursorException cursor => (400, new(cursor.Message, Type(400), "after", "invalid_cursor")),
         BadHttpRequestException { StatusCode: 413 } => (413, new($"The body is larger than {Limit(context):N0} bytes, the most that this route takes.", Type(413), null, "too_large")),
         BadHttpRequestException bad => (bad.StatusCode, new(bad.Message, Type(bad.StatusCode), null, "invalid_request")),
-        NpgsqlException { IsTransient: true } => (503, new("The database cannot be reached just now; try again.", Type(503), null, "database_unavailable")),
+        // EF Core wraps it once, sometimes.
+        NpgsqlException { IsTransient: true } or { InnerException: NpgsqlException { IsTransient: true } } => (503, new("The database cannot be reached just now; try again.", Type(503), null, "database_unavailable")),
         _ => (500, new($"Something failed inside. The log has it under {context.TraceIdentifier}.", Type(500), null, "internal")),
     };
 

@@ -21,8 +21,8 @@ internal sealed class Preparation(Migrator migrator, DatasetStore datasets, Mode
             if (await datasets.EnsureBuiltInAsync(dataset.Id, dataset.Name, () => dataset.Rows().Select(row => row.GetRawText()), cancellationToken))
                 log.LogInformation("The built-in dataset {Dataset} was stored", dataset.Id);
         var details = JsonSerializer.Serialize(new { family = "llama", weights = false, description = "Configuration, tokenizer and chat template of the tiny recipes' models; train it by the stage pretrain." });
+        PrepareFolder();
         await models.EnsureBuiltInAsync(TinyModel.Id, "Tiny, untrained", Path.Combine(folders.Models, TinyModel.Id), details, TinyModel.Write, cancellationToken);
-        RemoveOldUploads();
         log.LogInformation("The database and the built-in objects were ready after {Seconds:0.0} s", time.GetElapsedTime(began).TotalSeconds);
     }
 
@@ -42,18 +42,25 @@ internal sealed class Preparation(Migrator migrator, DatasetStore datasets, Mode
                 log.LogWarning("The database did not answer and is tried again: {Reason}", away.Message);
                 await Task.Delay(TimeSpan.FromSeconds(1), time, cancel);
             }
-            catch (NpgsqlException refused)
+            catch (Exception refused) when (refused is NpgsqlException or InvalidOperationException)
             {
                 throw new SettingsException($"The database of ConnectionStrings:Gradus cannot be used: {refused.Message}");
             }
         }
     }
 
-    // An upload's file goes when it is closed; a process that was killed leaves it.
-    private void RemoveOldUploads()
+    private void PrepareFolder()
     {
-        if (!Directory.Exists(folders.Uploads)) return;
-        foreach (var file in new DirectoryInfo(folders.Uploads).EnumerateFiles())
-            if (file.LastWriteTimeUtc < time.GetUtcNow().UtcDateTime.AddDays(-1)) file.Delete();
+        try
+        {
+            Directory.CreateDirectory(folders.Models);
+            // An upload's file goes when it is closed; a process that was killed leaves it.
+            foreach (var file in Directory.CreateDirectory(folders.Uploads).EnumerateFiles())
+                if (file.LastWriteTimeUtc < time.GetUtcNow().UtcDateTime.AddDays(-1)) file.Delete();
+        }
+        catch (Exception refused) when (refused is IOException or UnauthorizedAccessException)
+        {
+            throw new SettingsException($"The folder of Gradus:StateFolder cannot be used: {refused.Message}");
+        }
     }
 }

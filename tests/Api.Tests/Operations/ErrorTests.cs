@@ -1,6 +1,8 @@
 using System.Net;
 using System.Net.Http.Headers;
 using System.Text;
+using Microsoft.Extensions.DependencyInjection;
+using Npgsql;
 using Xunit;
 
 namespace Gradus.Api.Tests.Operations;
@@ -78,6 +80,19 @@ public sealed class ErrorTests(ApiHost host)
         var error = await broken.Client.PostErrorAsync("/v1/runs", """{"recipe":"r1-zero-tiny"}""", 500);
         Assert.Equal("server_error", error.Text("type"));
         Assert.DoesNotContain("secret", error.GetRawText(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task ADatabaseThatIsAwayIsSaid()
+    {
+        await using var service = await host.StartAsync(services =>
+        {
+            services.Remove(services.Single(known => known.ImplementationType == typeof(Gradus.Api.Operations.Preparation)));
+            services.AddSingleton(NpgsqlDataSource.Create("Host=127.0.0.1;Port=1"));
+        });
+        foreach (var path in new[] { "/v1/jobs", "/v1/devices", "/v1/jobs/latest/metrics", "/v1/models", "/healthz/ready" })
+            Assert.Equal(("database_unavailable", "server_error"), await service.Client.GetErrorAsync(path, 503) is var error ? (error.Text("code"), error.Text("type")) : default);
+        Assert.Equal("database_unavailable", (await service.Client.PostErrorAsync("/v1/runs", """{"recipe":"r1-zero-tiny"}""", 503)).Text("code"));
     }
 
     [Fact]
