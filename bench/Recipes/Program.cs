@@ -30,6 +30,7 @@ var catalog = new MemoryCatalog(folder);
 Dictionary<string, (Artifact Kind, string Id)> made = [];
 List<string> table = [];
 var all = Stopwatch.StartNew();
+var process = Process.GetCurrentProcess();
 double before = 0;
 foreach (var stage in recipe.Stages)
 {
@@ -53,7 +54,7 @@ foreach (var stage in recipe.Stages)
     table.Add(line);
     if (named.GetValueOrDefault("until") == stage.Name) break;
 }
-Console.WriteLine($"\n{recipe.Name}, seed {seed}: {all.Elapsed.TotalSeconds + before:F0} s\n{string.Join('\n', table)}\n{Yardstick.Measure(threads)}");
+Console.WriteLine($"\n{recipe.Name}, seed {seed}: {all.Elapsed.TotalSeconds + before:F0} s, of them now {all.Elapsed.TotalSeconds:F0} s with {process.TotalProcessorTime.TotalSeconds:F0} s of processor time\n{string.Join('\n', table)}\n{Yardstick.Measure(threads)}");
 
 static bool Shown(string name, string stage) => stage is "evaluate" or "generate" or "rejection-sampling"
     || name is "loss" or "reward" or "pass_rate" or "completions/mean_length" or "completions/language_share" or "completions/phrases/checks";

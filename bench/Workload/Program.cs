@@ -5,15 +5,20 @@ using Gradus.Workload;
 using static TorchSharp.torch;
 
 // Run it with the environment of a training child: . scripts/torch-environment.sh && dotnet run -c Release --project bench/Workload [STEPS [PART]]
-// where PART is yardstick, tiny or 3M; all of them without it.
+// where PART is yardstick, tiny, 3M or decode; all of them without it.
 int threads = int.TryParse(Environment.GetEnvironmentVariable("OMP_NUM_THREADS"), out int n) ? n : Environment.ProcessorCount;
 int steps = args.Length > 0 ? int.Parse(args[0], CultureInfo.InvariantCulture) : 15;
-string[] parts = args.Length > 1 ? args[1..] : ["yardstick", "tiny", "3M"];
+string[] parts = args.Length > 1 ? args[1..] : ["yardstick", "tiny", "3M", "decode"];
 set_num_threads(threads);
 
 if (parts.Contains("yardstick")) Console.WriteLine(Yardstick.Measure(threads));
 if (parts.Contains("tiny")) TrainingRate.Print("tiny", Llama(62, 128, 384), rows: 64, length: 64, steps);
 if (parts.Contains("3M")) TrainingRate.Print("3M", Llama(64, 256, 768), rows: 64, length: 64, steps);
+if (parts.Contains("decode"))
+{
+    DecodeRate.Print("tiny", Llama(62, 128, 384), groups: 16, groupSize: 16, prompt: 20, newTokens: 60, Math.Max(1, steps / 3));
+    DecodeRate.Print("3M", Llama(64, 256, 768), groups: 4, groupSize: 16, prompt: 32, newTokens: 64, Math.Max(1, steps / 3));
+}
 
 // Four layers, four heads that share two key heads, tied embeddings.
 static ModelConfig Llama(int vocabulary, int width, int feedForward) => ModelConfig.Parse(JsonSerializer.SerializeToElement(new
