@@ -34,6 +34,7 @@ internal static unsafe class Native
     [DllImport(Library)] internal static extern void gt_inference_pop(nint guard);
     [DllImport(Library)] internal static extern int gt_set_threads(int n);
     [DllImport(Library)] internal static extern int gt_threads();
+    [DllImport(Library)] internal static extern byte* gt_version();
     [DllImport(Library)] internal static extern nint gt_generator(ulong seed, int fresh);
     [DllImport(Library)] internal static extern void gt_generator_free(nint handle);
     [DllImport(Library)] internal static extern int gt_generator_seed(nint handle, ulong seed);

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace TorchSharp;
 
 public static unsafe partial class torch
@@ -95,5 +97,8 @@ public static unsafe partial class torch
 
     /// <summary>libtorch's own threads; OpenBLAS's pool follows OPENBLAS_NUM_THREADS, read when it is loaded.</summary>
     public static void set_num_threads(int num) => Native.Check(Native.gt_set_threads(num));
+    /// <summary>The version of libtorch that this was compiled against.</summary>
+    public static string __version__ => Marshal.PtrToStringUTF8((nint)Native.gt_version())!;
+
     public static int get_num_threads() => Native.gt_threads();
 }

@@ -9,6 +9,7 @@
 #include <c10/core/GradMode.h>
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/api/include/torch/version.h>
 #include <cstring>
 #include <sstream>
 #include <string>
@@ -212,6 +213,7 @@ API int gt_is_inference() { return c10::InferenceMode::is_enabled(); }
 API void* gt_inference_push(int on) { return new c10::InferenceMode(on != 0); }
 API void gt_inference_pop(void* g) { delete (c10::InferenceMode*)g; }
 API int gt_set_threads(int n) { return guard([&] { at::set_num_threads(n); }); }
+API const char* gt_version() { return TORCH_VERSION; }
 API int gt_threads() { return at::get_num_threads(); }
 
 // Generators: null means the default CPU generator.
