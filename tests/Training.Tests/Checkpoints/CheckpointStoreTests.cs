@@ -61,6 +61,16 @@ public sealed class CheckpointStoreTests : IDisposable
     }
 
     [Fact]
+    public void AManifestThatWasEditedIsTorn()
+    {
+        var record = Save(2);
+        var file = Path.Combine(new Uri(record.Uri).LocalPath, "manifest.json");
+        File.WriteAllText(file, File.ReadAllText(file).Replace("\"OptimizerSteps\":0", "\"OptimizerSteps\":7", StringComparison.Ordinal));
+        Assert.Null(Store(record).Load(reports.Add));
+        Assert.Contains("its manifest is not what was written", Assert.Single(reports));
+    }
+
+    [Fact]
     public void WithoutAWholeOneThereIsNone()
     {
         Assert.Null(Store().Load(reports.Add));
@@ -79,6 +89,7 @@ public sealed class CheckpointStoreTests : IDisposable
             var store = new CheckpointStore(Request(before), 2, path => new FullDisk(File.Create(path), bytes => (room -= bytes) >= 0));
             store.Load(reports.Add);
             Assert.Throws<IOException>(() => store.Save(2, model, optimizer, State(2)));
+            Assert.Equal([new Uri(before.Uri).LocalPath], Directory.GetDirectories(folder["checkpoints"]));
             store.RemoveOld();
             Assert.Equal([new Uri(before.Uri).LocalPath], Directory.GetDirectories(folder["checkpoints"]));
         }

@@ -34,6 +34,8 @@ public sealed class TokenBatchTests : IDisposable
         using var batch = TokenBatch.Pack([Row(3), Row(9), Row(5), Row(4), Row(2)], 64);
         Assert.Equal([3, 9], batch.Ids_BT.shape);
         Assert.Equal(23, batch.TokenCount);
+        // The longest alone; then five and four; then three and two, and padding, which is a row of its own.
+        Assert.Equal([0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 1, 2, 3, 4, 0, 1, 2, 3, 0, 1, 2, 0, 1, 0, 1, 2, 3], batch.Positions_BT.data<long>().ToArray());
         using var narrow = TokenBatch.Pack([Row(3), Row(9), Row(5), Row(4), Row(2)], 5);
         Assert.Equal([4, 9], narrow.Ids_BT.shape);
     }
