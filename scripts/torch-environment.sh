@@ -7,7 +7,7 @@ export OMP_NUM_THREADS="$threads" OPENBLAS_NUM_THREADS="$threads"
 # Debian's OpenBLAS has threads of its own; libgomp's would spin against them (docs/log.md).
 export OMP_WAIT_POLICY=passive
 # Freed blocks stay in the process.
-export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=4294967296 MALLOC_TOP_PAD_=67108864 MALLOC_ARENA_MAX=1
+export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=4294967296 MALLOC_TOP_PAD_=67108864
 export DOTNET_gcServer=0
 unset OPENBLAS_L2_SIZE OPENBLAS_VERBOSE
 

@@ -3,6 +3,7 @@ namespace TorchSharp;
 public static partial class torch
 {
     // Sums, extremes, order and what runs along a dimension.
+    // Beware: sum(0) and prod(0) are read as sum(ScalarType.Byte), here as in TorchSharp, since 0 converts to any enum: write sum(dim: 0).
     public partial class Tensor
     {
         public Tensor sum(ScalarType? type = null) => Ops.sum.Call(this, type);

@@ -34,7 +34,6 @@ public static class ProcessEnvironment
             ["MALLOC_MMAP_MAX_"] = "0",
             ["MALLOC_TRIM_THRESHOLD_"] = "4294967296",
             ["MALLOC_TOP_PAD_"] = "67108864",
-            ["MALLOC_ARENA_MAX"] = "1",
             ["DOTNET_gcServer"] = "0",
         };
     }
