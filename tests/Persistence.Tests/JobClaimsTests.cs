@@ -35,6 +35,20 @@ public sealed class JobClaimsTests(PostgresDatabase database) : IClassFixture<Po
     }
 
     [Fact]
+    public async Task A_claim_does_not_wait_for_a_job_that_somebody_holds()
+    {
+        var held = Assert.Single(await database.RunAsync());
+        var free = Assert.Single(await database.RunAsync());
+        await using var connection = await database.Source.OpenConnectionAsync(Cancellation);
+        await using var transaction = await connection.BeginTransactionAsync(Cancellation);
+        await using var hold = new Npgsql.NpgsqlCommand($"select 1 from jobs where id = '{held}' for update", connection);
+        await hold.ExecuteNonQueryAsync(Cancellation);
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        limit.CancelAfter(TimeSpan.FromSeconds(20));
+        Assert.Equal(free, (await claims.ClaimAsync("worker", await database.DeviceAsync(), JobSamples.Lease, limit.Token))!.JobId);
+    }
+
+    [Fact]
     public async Task A_job_waits_for_those_before_it_in_its_run()
     {
         var jobs = await database.RunAsync(jobs: 2);
@@ -103,6 +117,7 @@ public sealed class JobClaimsTests(PostgresDatabase database) : IClassFixture<Po
         var claim = await claims.ClaimAsync("worker", device, JobSamples.Lease, Cancellation);
         await new RunStore(database.Source).CommitCheckpointAsync(job, claim!.Stamp, 5, "file:/a", 2, Cancellation);
         Assert.Equal("queued", (await claims.EndAsync(job, claim.Stamp, counts: true, "signal 9", Cancellation))!.Status);
+        Assert.Equal(0, await database.Sql("select crashes from jobs where id = $1", job));
 
         claim = await claims.ClaimAsync("worker", device, JobSamples.Lease, Cancellation);
         Assert.Equal("queued", (await claims.EndAsync(job, claim!.Stamp, counts: false, "shutdown", Cancellation))!.Status);
