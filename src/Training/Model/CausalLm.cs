@@ -27,7 +27,13 @@ public sealed class CausalLm : IDisposable
         Config = config;
         Device = torch.device(device);
         rotary = new RotaryEmbedding(config, Device);
-        foreach (var (name, shape) in WeightNames.Of(config)) Add(name, fill(name, shape));
+        foreach (var (name, shape) in WeightNames.Of(config))
+        {
+            using var scope = NewDisposeScope();
+            var weights = fill(name, shape).to(Device).detach().requires_grad_(true).DetachFromDisposeScope();
+            byName.Add(name, weights);
+            parameters.Add(new(name, weights));
+        }
         embedding_VD = byName[WeightNames.Embedding];
         head_VD = config.TieEmbeddings ? embedding_VD : byName[WeightNames.Head];
         norm = Norm(WeightNames.FinalNorm);
@@ -174,12 +180,4 @@ public sealed class CausalLm : IDisposable
     }
 
     private RmsNorm Norm(string name) => new(byName[name], Config.NormEpsilon);
-
-    private void Add(string name, Tensor made)
-    {
-        var tensor = made.to(Device).detach().requires_grad_(true).DetachFromDisposeScope();
-        if (!ReferenceEquals(made, tensor)) made.Dispose();
-        byName.Add(name, tensor);
-        parameters.Add(new(name, tensor));
-    }
 }
