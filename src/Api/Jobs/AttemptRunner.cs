@@ -20,8 +20,8 @@ internal sealed class AttemptRunner(JobClaims claims, RunStore runs, WorkerOptio
             var launch = new StageLaunch(options.Connection, options.StateFolder, options.Lease.TotalSeconds, options.PhaseLimit.TotalSeconds, options.PhaseLimits);
             using var child = StageChild.Start(claim.JobId, claim.Attempt, launch, options.ChildEnvironment, line => log.LogDebug("{Job}: {Line}", claim.JobId, line));
             log.LogInformation("Started attempt {Attempt} of {Job} on {Device} as process {Process}", claim.Attempt, claim.JobId, claim.Device, child.Id);
-            var asked = await WatchAsync(claim, child, stopping);
-            await SettleAsync(claim, counts: asked is null, asked ?? child.Ending, child.LastLines(), stopping);
+            var order = await WatchAsync(claim, child, stopping);
+            await SettleAsync(claim, order?.Counts ?? true, order?.Reason ?? child.Ending, child.LastLines(), stopping);
         }
         catch (Exception problem)
         {
@@ -31,11 +31,12 @@ internal sealed class AttemptRunner(JobClaims claims, RunStore runs, WorkerOptio
     }
 
     /// <summary>Waits for the child's end.</summary>
-    /// <returns>What the worker asked of it, or null where it ended by itself.</returns>
-    private async Task<string?> WatchAsync(JobClaim claim, StageChild child, CancellationToken stopping)
+    /// <returns>What the worker asked of it last, or null where it ended by itself.</returns>
+    private async Task<Order?> WatchAsync(JobClaim claim, StageChild child, CancellationToken stopping)
     {
         var ended = child.EndedAsync(CancellationToken.None);
-        (string Reason, TimeSpan Limit, Stopwatch Since)? asked = null;
+        Order? asked = null;
+        var since = Stopwatch.StartNew();
         Stopwatch? expired = null;
         while (!ended.IsCompleted)
         {
@@ -44,29 +45,30 @@ internal sealed class AttemptRunner(JobClaims claims, RunStore runs, WorkerOptio
             else if (wish is not "away") expired = null;
             var next = wish switch
             {
-                "lost" => ("the job belongs to somebody else", WorkerOptions.CancelLimit),
-                "cancel" => ("it was cancelled", WorkerOptions.CancelLimit),
+                "lost" => new Order("the job belongs to somebody else", WorkerOptions.CancelLimit),
+                "cancel" => new Order("it was cancelled", WorkerOptions.CancelLimit),
                 // It renews by itself unless it hangs; after an absence of the database it needs a moment for that.
-                "expired" when expired!.Elapsed > options.Lease => ("it stopped renewing its lease", TimeSpan.Zero),
-                "pause" => ("it was paused", options.StopLimit),
-                _ when stopping.IsCancellationRequested => ("its worker stopped", options.StopLimit),
-                _ => default((string Reason, TimeSpan Limit)?),
+                "expired" when expired!.Elapsed > options.Lease => new Order("it stopped renewing its lease", TimeSpan.Zero, Counts: true),
+                "pause" => new Order("it was paused", options.StopLimit),
+                _ when stopping.IsCancellationRequested => new Order("its worker stopped", options.StopLimit),
+                _ => null,
             };
-            if (next is { } order && (asked is null || order.Limit < asked.Value.Limit))
+            if (next is not null && (asked is null || next.Limit < asked.Limit))
             {
-                asked = (order.Reason, order.Limit, Stopwatch.StartNew());
+                (asked, since) = (next, Stopwatch.StartNew());
                 child.Signal(Posix.Terminate);
             }
 
-            if (asked is { } limit && limit.Since.Elapsed >= limit.Limit) child.Signal(Posix.Kill);
-            var remaining = asked is { } some && some.Limit - some.Since.Elapsed is var left && left < poll ? (left > TimeSpan.FromMilliseconds(10) ? left : TimeSpan.FromMilliseconds(10)) : poll;
+            var left = asked is null ? poll : asked.Limit - since.Elapsed;
+            if (left <= TimeSpan.Zero) child.Signal(Posix.Kill);
+            var pause = TimeSpan.FromMilliseconds(Math.Clamp(left.TotalMilliseconds, 10, poll.TotalMilliseconds));
             // A worker that is asked to stop must not sleep through it.
             using var wake = CancellationTokenSource.CreateLinkedTokenSource(asked is null ? stopping : CancellationToken.None);
-            await Task.WhenAny(ended, Task.Delay(remaining, wake.Token));
+            await Task.WhenAny(ended, Task.Delay(pause, wake.Token));
         }
 
         await ended;
-        return asked is null || asked.Value.Limit == TimeSpan.Zero ? null : asked.Value.Reason;
+        return asked;
     }
 
     private async Task<string?> WishAsync(JobClaim claim)
@@ -97,4 +99,7 @@ internal sealed class AttemptRunner(JobClaims claims, RunStore runs, WorkerOptio
             log.LogError(problem, "The end of attempt {Attempt} of {Job} could not be written; its lease will expire", claim.Attempt, claim.JobId);
         }
     }
+
+    /// <summary>Why a child is to leave, how long it may take, and whether its end counts as a crash.</summary>
+    private sealed record Order(string Reason, TimeSpan Limit, bool Counts = false);
 }

@@ -135,6 +135,19 @@ public sealed class JobWorkerTests(PostgresDatabase database) : IClassFixture<Po
         Assert.Empty(JobLab.Processes(job));
     }
 
+    [Fact]
+    public async Task A_frozen_child_is_ended_by_its_own_worker_and_costs_one_attempt()
+    {
+        var job = await lab.QueueOneAsync(new { steps = 4, gate_at = 3, gate = lab.Gate() });
+        var worker = lab.Worker(leaseSeconds: 2);
+        await worker.SweepAsync(CancellationToken.None);
+        await lab.StepAsync(job, 2);
+        Posix.Send(Assert.Single(JobLab.Processes(job)), 19);
+        await lab.IdleAsync(worker);
+        Assert.Equal("queued", await lab.StatusAsync(job));
+        Assert.Contains("it stopped renewing its lease", await lab.TextAsync("select string_agg(message, ' ') from job_events where job_id = $1", job));
+    }
+
     [Theory]
     [InlineData("throw_at", "failed", 1, "InvalidOperationException: the reward 'toy' threw")]
     [InlineData("full_at", "failed", 4, "Attempt 4 ended: IOException: No space left on device")]
