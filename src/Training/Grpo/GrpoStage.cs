@@ -15,8 +15,7 @@ internal static class GrpoStage
         var order = RowOrder.Open(options.Data, context);
         var rubric = Rubric.FromOptions(options.Rewards);
         using var loop = new TrainingLoop(context, options.Loop, () => CausalLm.Load(folder, context.Request.Device));
-        using var start = options.Loss.Beta > 0 ? CausalLm.Load(folder, context.Request.Device) : null;
-        using var reference = start?.Clone();
+        using var reference = options.Loss.Beta > 0 ? CausalLm.Load(folder, context.Request.Device) : null;
         using var collector = new RolloutCollector(loop.Model, text, options.Rollouts, rubric, context);
         var step = new GrpoStep(options, loop, reference, order, collector, context);
         return loop.Run(step.Run, step.Ends, folder);
