@@ -55,12 +55,27 @@ restores() {
     (cd "$probe" && dotnet restore probe.csproj --nologo >"$probe/log" 2>&1)
 }
 
+# loads: whether TorchSharp's native library finds what it needs of this system (Debian 12 has an older C++ library than some versions ask for).
+loads() {
+    local packages version library
+    packages=$(dotnet nuget locals global-packages --list | sed 's/^[^:]*: *//')
+    version=$(sed -n 's/.*Include="TorchSharp-cpu" Version="\([^"]*\)".*/\1/p' "$root/Directory.Packages.props")
+    library="${packages%/}/torchsharp/$version/runtimes/linux-x64/native/libLibTorchSharp.so"
+    [ "$(uname -sm)" != "Linux x86_64" ] || [ ! -f "$library" ] || ! ldd "$library" 2>&1 | grep 'version .* not found'
+}
+
 official_torch=TorchSharp-cpu
 if $cuda; then official_torch=TorchSharp-cuda-linux; fi
 if [ -z "$torch" ]; then
     system_works=false
     if [ "$(uname -sm)" = "Linux x86_64" ] && command -v apt-get >/dev/null; then system_works=true; fi
-    if restores "$official_torch"; then torch=TorchSharp
+    if restores "$official_torch"; then
+        torch=TorchSharp
+        if ! loads; then
+            if ! $system_works || $cuda; then fail "$official_torch restores, but its native library cannot be loaded here (the line above says why)."; fi
+            say "TorchSharp restores, but its native library cannot be loaded here (the line above says why)."
+            torch=System
+        fi
     elif $system_works && ! $cuda; then torch=System
     else
         grep -m 2 -E 'error' "$probe/log" >&2 || true
