@@ -4,8 +4,8 @@ using F = TorchSharp.torch.nn.functional;
 
 namespace Gradus.Training.Model;
 
-/// <summary>The weights of one layer's attention, by their Hugging Face names; biases are null where the family has none.</summary>
-public sealed record AttentionWeights(Tensor Query, Tensor Key, Tensor Value, Tensor Output, Tensor? QueryBias, Tensor? KeyBias, Tensor? ValueBias);
+/// <summary>The linear maps of one layer's attention.</summary>
+public sealed record AttentionWeights(Linear Query, Linear Key, Linear Value, Linear Output);
 
 /// <summary>
 /// Grouped-query attention (Ainslie et al. 2023): the G query heads that share a key head become G times as many rows of one product, so keys and values are
@@ -26,16 +26,16 @@ public sealed class Attention(ModelConfig config, int layer, AttentionWeights we
         if (context.Store is { } store) (keys, values) = store.Append(layer, keys, values);
         var mixed = F.scaled_dot_product_attention(queries, keys, values, context.Mask);
         var joined = mixed.view(lines, config.KeyValueHeads, group, length, config.HeadDim).permute(0, 3, 1, 2, 4).reshape(lines, length, -1);
-        return F.linear(joined, Weights.Output);
+        return Weights.Output.Forward(joined);
     }
 
     /// <summary>Queries [B, K, G*T, H], keys and values [B, K, T, H]; queries and keys turned to their positions.</summary>
     public (Tensor Queries, Tensor Keys, Tensor Values) Project(Tensor x_BTD, ForwardContext context)
     {
         long lines = x_BTD.shape[0], length = x_BTD.shape[1], keyHeads = config.KeyValueHeads, width = config.HeadDim;
-        var queries = F.linear(x_BTD, Weights.Query, Weights.QueryBias).view(lines, length, config.Heads, width);
-        var keys = F.linear(x_BTD, Weights.Key, Weights.KeyBias).view(lines, length, keyHeads, width);
-        var values = F.linear(x_BTD, Weights.Value, Weights.ValueBias).view(lines, length, keyHeads, width);
+        var queries = Weights.Query.Forward(x_BTD).view(lines, length, config.Heads, width);
+        var keys = Weights.Key.Forward(x_BTD).view(lines, length, keyHeads, width);
+        var values = Weights.Value.Forward(x_BTD).view(lines, length, keyHeads, width);
         queries = RotaryEmbedding.Turn(queries, context.Cos, context.Sin).view(lines, length, keyHeads, group, width);
         keys = RotaryEmbedding.Turn(keys, context.Cos, context.Sin);
         return (queries.permute(0, 2, 3, 1, 4).reshape(lines, keyHeads, group * length, width), keys.transpose(1, 2), values.transpose(1, 2));

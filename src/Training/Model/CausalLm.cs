@@ -3,7 +3,6 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using TorchSharp;
 using static TorchSharp.torch;
-using F = TorchSharp.torch.nn.functional;
 
 namespace Gradus.Training.Model;
 
@@ -19,7 +18,7 @@ public sealed class CausalLm : IDisposable
     private readonly DecoderBlock[] blocks;
     private readonly RmsNorm norm;
     private readonly Tensor embedding_VD;
-    private readonly Tensor head_VD;
+    private readonly Linear head;
 
     /// <param name="fill">Makes the tensor of a name and a shape on the CPU.</param>
     private CausalLm(ModelConfig config, string device, Func<string, long[], Tensor> fill)
@@ -35,7 +34,7 @@ public sealed class CausalLm : IDisposable
             parameters.Add(new(name, weights));
         }
         embedding_VD = byName[WeightNames.Embedding];
-        head_VD = config.TieEmbeddings ? embedding_VD : byName[WeightNames.Head];
+        head = new Linear(config.TieEmbeddings ? embedding_VD : byName[WeightNames.Head]);
         norm = Norm(WeightNames.FinalNorm);
         blocks = [.. Enumerable.Range(0, config.Layers).Select(Block)];
     }
@@ -120,7 +119,7 @@ public sealed class CausalLm : IDisposable
     }
 
     /// <summary>Scores of every token of the vocabulary for each state, [N, V].</summary>
-    public Tensor Logits(Tensor hidden_ND) => F.linear(hidden_ND, head_VD);
+    public Tensor Logits(Tensor hidden_ND) => head.Forward(hidden_ND);
 
     /// <summary>Writes config.json, generation_config.json and model.safetensors; the folder is made, what stands in it under those names is replaced.</summary>
     public void Save(string folder)
@@ -168,15 +167,12 @@ public sealed class CausalLm : IDisposable
 
     private DecoderBlock Block(int layer)
     {
-        Tensor Weight(string part) => byName[WeightNames.Layer(layer, part)];
-        Tensor? Bias(string part) => Config.QkvBias ? Weight(part) : null;
-        var attention = new AttentionWeights(
-            Weight("self_attn.q_proj.weight"), Weight("self_attn.k_proj.weight"), Weight("self_attn.v_proj.weight"), Weight("self_attn.o_proj.weight"),
-            Bias("self_attn.q_proj.bias"), Bias("self_attn.k_proj.bias"), Bias("self_attn.v_proj.bias"));
+        Linear Map(string part) => new(byName[WeightNames.Layer(layer, part + ".weight")], byName.GetValueOrDefault(WeightNames.Layer(layer, part + ".bias")));
+        var attention = new AttentionWeights(Map("self_attn.q_proj"), Map("self_attn.k_proj"), Map("self_attn.v_proj"), Map("self_attn.o_proj"));
         return new DecoderBlock(
             Norm(WeightNames.Layer(layer, "input_layernorm.weight")), new Attention(Config, layer, attention),
             Norm(WeightNames.Layer(layer, "post_attention_layernorm.weight")),
-            new FeedForward(Weight("mlp.gate_proj.weight"), Weight("mlp.up_proj.weight"), Weight("mlp.down_proj.weight")));
+            new FeedForward(Map("mlp.gate_proj"), Map("mlp.up_proj"), Map("mlp.down_proj")));
     }
 
     private RmsNorm Norm(string name) => new(byName[name], Config.NormEpsilon);

@@ -5,13 +5,13 @@ using F = TorchSharp.torch.nn.functional;
 namespace Gradus.Training.Model;
 
 /// <summary>The gated feed-forward of the Llama family (SwiGLU, Shazeer 2020): down(silu(gate(x)) * up(x)).</summary>
-public sealed class FeedForward(Tensor gate, Tensor up, Tensor down)
+public sealed class FeedForward(Linear gate, Linear up, Linear down)
 {
-    public Tensor Gate { get; } = gate;
+    public Linear Gate { get; } = gate;
 
-    public Tensor Up { get; } = up;
+    public Linear Up { get; } = up;
 
-    public Tensor Down { get; } = down;
+    public Linear Down { get; } = down;
 
-    public Tensor Forward(Tensor x_BTD) => F.linear(F.silu(F.linear(x_BTD, Gate)) * F.linear(x_BTD, Up), Down);
+    public Tensor Forward(Tensor x_BTD) => Down.Forward(F.silu(Gate.Forward(x_BTD)) * Up.Forward(x_BTD));
 }
