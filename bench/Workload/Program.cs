@@ -5,32 +5,38 @@ using Gradus.Workload;
 using static TorchSharp.torch;
 
 // Run it with the environment of a training child: . scripts/torch-environment.sh && dotnet run -c Release --project bench/Workload [STEPS [PART]]
-// where PART is yardstick, tiny, 3M or decode; all of them without it.
+// where PART is yardstick, tiny, 3M, 135M, 135M-bf16 or decode; all of them without it.
 int threads = int.TryParse(Environment.GetEnvironmentVariable("OMP_NUM_THREADS"), out int n) ? n : Environment.ProcessorCount;
 int steps = args.Length > 0 ? int.Parse(args[0], CultureInfo.InvariantCulture) : 15;
-string[] parts = args.Length > 1 ? args[1..] : ["yardstick", "tiny", "3M", "decode"];
+string[] parts = args.Length > 1 ? args[1..] : ["yardstick", "tiny", "3M", "135M", "135M-bf16", "decode"];
 set_num_threads(threads);
 
 if (parts.Contains("yardstick")) Console.WriteLine(Yardstick.Measure(threads));
 if (parts.Contains("tiny")) TrainingRate.Print("tiny", Llama(62, 128, 384), rows: 64, length: 64, steps);
 if (parts.Contains("3M")) TrainingRate.Print("3M", Llama(64, 256, 768), rows: 64, length: 64, steps);
+// SmolLM2-135M's shape.
+if (parts.Contains("135M")) TrainingRate.Print("135M", SmolLm2(), rows: 8, length: 128, steps);
+if (parts.Contains("135M-bf16")) TrainingRate.Print("135M", SmolLm2(), rows: 8, length: 128, steps, bfloat16: true);
 if (parts.Contains("decode"))
 {
     DecodeRate.Print("tiny", Llama(62, 128, 384), groups: 16, groupSize: 16, prompt: 20, newTokens: 60, Math.Max(1, steps / 3));
     DecodeRate.Print("3M", Llama(64, 256, 768), groups: 4, groupSize: 16, prompt: 32, newTokens: 64, Math.Max(1, steps / 3));
 }
 
-// Four layers, four heads that share two key heads, tied embeddings.
-static ModelConfig Llama(int vocabulary, int width, int feedForward) => ModelConfig.Parse(JsonSerializer.SerializeToElement(new
+static ModelConfig SmolLm2() => Model(49_152, 576, 1536, layers: 30, heads: 9, keyHeads: 3);
+
+static ModelConfig Llama(int vocabulary, int width, int feedForward) => Model(vocabulary, width, feedForward, layers: 4, heads: 4, keyHeads: 2);
+
+static ModelConfig Model(int vocabulary, int width, int feedForward, int layers, int heads, int keyHeads) => ModelConfig.Parse(JsonSerializer.SerializeToElement(new
 {
     model_type = "llama",
     hidden_act = "silu",
     vocab_size = vocabulary,
     hidden_size = width,
     intermediate_size = feedForward,
-    num_hidden_layers = 4,
-    num_attention_heads = 4,
-    num_key_value_heads = 2,
+    num_hidden_layers = layers,
+    num_attention_heads = heads,
+    num_key_value_heads = keyHeads,
     max_position_embeddings = 512,
     rms_norm_eps = 1e-5,
     rope_theta = 10000.0,

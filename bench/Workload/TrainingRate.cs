@@ -11,13 +11,14 @@ namespace Gradus.Workload;
 /// </summary>
 public static class TrainingRate
 {
-    /// <summary>Steps alternate with products of two 2048 x 2048 matrices, so that both see the same machine.</summary>
-    public static void Print(string name, ModelConfig config, int rows, int length, int steps)
+    /// <summary>Steps alternate with products of two 2048 x 2048 matrices in the precision of the step, so that both see the same machine.</summary>
+    public static void Print(string name, ModelConfig config, int rows, int length, int steps, bool bfloat16 = false)
     {
         using var model = CausalLm.Create(config, seed: 1);
         using var optimizer = new AdamW(model.Parameters, new AdamWOptions());
         using var scope = NewDisposeScope();
-        Tensor a = randn(2048, 2048), b = randn(2048, 2048);
+        var type = bfloat16 ? ScalarType.BFloat16 : ScalarType.Float32;
+        Tensor a = randn(2048, 2048).to(type), b = randn(2048, 2048).to(type);
         var batchRows = Enumerable.Range(0, rows).Select(row => new TokenRow([.. Enumerable.Range(0, length).Select(t => (row * 31 + t * 17 + t * t) % config.VocabularySize)], 1)).ToArray();
         long weights = model.Parameters.Where(p => p.Value.ndim > 1).Sum(p => p.Value.numel());
         double operations = 6.0 * weights + 12.0 * config.Layers * config.HiddenSize * length;
@@ -27,15 +28,17 @@ public static class TrainingRate
         {
             using var stepScope = NewDisposeScope();
             long start = Stopwatch.GetTimestamp();
-            if (Environment.GetEnvironmentVariable("NOY") is null) using (no_grad()) a.matmul(b).Dispose();
+            using (no_grad()) a.matmul(b).Dispose();
             double product = 2.0 * 2048 * 2048 * 2048 / Stopwatch.GetElapsedTime(start).TotalSeconds / 1e9;
             Gradients.Clear(model.Parameters);
             start = Stopwatch.GetTimestamp();
             long mark = start;
             using var batch = TokenBatch.Create(batchRows);
+            using var precision = bfloat16 ? new BFloat16Products() : null;
             var loss = LogProbs.Of(model, model.Hidden(batch), batch).logProbs_N.mean().neg();
             double forward = Lap(ref mark);
             loss.backward();
+            precision?.Dispose();
             double backward = Lap(ref mark);
             Gradients.ClipNorm(model.Parameters, 1);
             double clip = Lap(ref mark);
@@ -50,7 +53,7 @@ public static class TrainingRate
         products.Sort();
         double best = rates[^1], median = rates[rates.Count / 2];
         Console.WriteLine(FormattableString.Invariant(
-            $"{name}: {weights / 1e6:F2}M weights, {rows} x {length} tokens: best {best:F0}, median {median:F0} tokens/s = {best * operations / 1e9:F0}, {median * operations / 1e9:F0} GF/s; product {products[^1]:F0}, {products[products.Count / 2]:F0} GF/s; share best {best * operations / 1e9 / products[^1]:F2}, median {median * operations / 1e9 / products[products.Count / 2]:F2}; ms forward {parts[0] / steps:F1} backward {parts[1] / steps:F1} clip {parts[2] / steps:F1} update {parts[3] / steps:F1}"));
+            $"{name}{(bfloat16 ? " bf16" : "")}: {weights / 1e6:F2}M weights, {rows} x {length} tokens: best {best:F0}, median {median:F0} tokens/s = {best * operations / 1e9:F0}, {median * operations / 1e9:F0} GF/s; product {products[^1]:F0}, {products[products.Count / 2]:F0} GF/s; share best {best * operations / 1e9 / products[^1]:F2}, median {median * operations / 1e9 / products[products.Count / 2]:F2}; ms forward {parts[0] / steps:F1} backward {parts[1] / steps:F1} clip {parts[2] / steps:F1} update {parts[3] / steps:F1}"));
     }
 
     private static double Lap(ref long mark)

@@ -51,23 +51,28 @@ internal sealed class GrpoStep(GrpoOptions options, TrainingLoop loop, CausalLm?
         var clock = Stopwatch.StartNew();
         var first = (step - 1) % options.NumIterations == 0;
         var sums = new GrpoSums();
-        foreach (var micro in batch.MicroBatches)
+        using (loop.Products())
         {
-            context.Progress("forward");
-            using var scope = NewDisposeScope();
-            using var tokens = batch.Tokens(micro, context.Request.Device);
-            var (logProbs_N, entropy_N) = LogProbs.Of(loop.Model, loop.Model.Hidden(tokens), tokens, options.Rollouts.Temperature);
-            var output = GrpoLoss.Of(batch.Input(micro, logProbs_N, Reference(tokens), first), options.Loss);
-            context.Progress("backward");
-            output.Loss.backward();
-            sums.Add(output, entropy_N);
-            if (!first) continue;
-            var computed = logProbs_N.detach().cpu().contiguous().data<float>().ToArray();
-            sums.AddDifference(batch.SamplingDifference(micro, computed));
-            if (options.NumIterations > 1) batch.KeepOld(micro, computed);
+            foreach (var micro in batch.MicroBatches) Train(micro, batch, first, sums);
         }
         var (norm, rate) = loop.Update(step);
         return sums.Metrics(batch, options.Loss, norm, rate, loop.Tokens, clock.Elapsed.TotalSeconds);
+    }
+
+    private void Train(int[] micro, GrpoBatch batch, bool first, GrpoSums sums)
+    {
+        context.Progress("forward");
+        using var scope = NewDisposeScope();
+        using var tokens = batch.Tokens(micro, context.Request.Device);
+        var (logProbs_N, entropy_N) = LogProbs.Of(loop.Model, loop.Model.Hidden(tokens), tokens, options.Rollouts.Temperature);
+        var output = GrpoLoss.Of(batch.Input(micro, logProbs_N, Reference(tokens), first), options.Loss);
+        context.Progress("backward");
+        output.Loss.backward();
+        sums.Add(output, entropy_N);
+        if (!first) return;
+        var computed = logProbs_N.detach().cpu().contiguous().data<float>().ToArray();
+        sums.AddDifference(batch.SamplingDifference(micro, computed));
+        if (options.NumIterations > 1) batch.KeepOld(micro, computed);
     }
 
     private Tensor? Reference(TokenBatch tokens)

@@ -13,6 +13,6 @@ public sealed class Linear(Tensor weight, Tensor? bias = null)
 
     public Tensor? Bias { get; } = bias;
 
-    /// <summary>[..., in] to [..., out].</summary>
-    public Tensor Forward(Tensor x) => F.linear(x, Weight, Bias);
+    /// <summary>[..., in] to [..., out], fp32; multiplied in bf16 where this thread stands in <see cref="BFloat16Products"/>.</summary>
+    public Tensor Forward(Tensor x) => BFloat16Products.Current is { } products ? products.Multiply(x, Weight, Bias) : F.linear(x, Weight, Bias);
 }

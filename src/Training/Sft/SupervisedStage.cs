@@ -38,18 +38,21 @@ internal static class SupervisedStage
             TokenRow[] rows = [.. order.Batch(step, options.BatchSize).Select(Encode).Where(r => r.FirstTarget < r.Tokens.Length)];
             var targets = rows.Sum(r => (long)r.Tokens.Length - r.FirstTarget);
             double loss = 0, entropy = 0;
-            foreach (var micro in MicroBatches(rows, options, loopOptions))
+            using (loop.Products())
             {
-                context.Progress("forward");
-                using var scope = NewDisposeScope();
-                using var tokens = options.Packing ? TokenBatch.Pack(micro, longest, context.Request.Device) : TokenBatch.Create(micro, context.Request.Device);
-                var (logProbs_N, entropy_N) = LogProbs.Of(loop.Model, loop.Model.Hidden(tokens), tokens);
-                // The mean over all targets of the step, whatever the micro-batches.
-                var part = logProbs_N.sum() * (-1.0 / targets);
-                context.Progress("backward");
-                part.backward();
-                loss += part.item<float>();
-                entropy += entropy_N.sum().item<float>();
+                foreach (var micro in MicroBatches(rows, options, loopOptions))
+                {
+                    context.Progress("forward");
+                    using var scope = NewDisposeScope();
+                    using var tokens = options.Packing ? TokenBatch.Pack(micro, longest, context.Request.Device) : TokenBatch.Create(micro, context.Request.Device);
+                    var (logProbs_N, entropy_N) = LogProbs.Of(loop.Model, loop.Model.Hidden(tokens), tokens);
+                    // The mean over all targets of the step, whatever the micro-batches.
+                    var part = logProbs_N.sum() * (-1.0 / targets);
+                    context.Progress("backward");
+                    part.backward();
+                    loss += part.item<float>();
+                    entropy += entropy_N.sum().item<float>();
+                }
             }
             var seen = rows.Sum(r => (long)r.Tokens.Length);
             loop.Tokens += seen;

@@ -45,6 +45,12 @@ public sealed record LoopOptions
     /// </summary>
     public required int MaxTokensPerMicrobatch { get; init; }
 
+    /// <summary>
+    /// <c>dtype</c>: float32 (default) or bf16. bf16 multiplies in bf16 over fp32 weights (<see cref="Model.BFloat16Products"/>), near twice as fast where the processor has
+    /// instructions for it and slower where not; rollouts and evaluation stay in fp32. What it does to the loss is in docs/log.md.
+    /// </summary>
+    public required bool BFloat16 { get; init; }
+
     internal static LoopOptions Read(OptionReader reader, double learningRate, string scheduler) => new()
     {
         MaxSteps = reader.Integer("max_steps", 100, 1, 1_000_000),
@@ -60,5 +66,6 @@ public sealed record LoopOptions
         WeightDecay = reader.Number("weight_decay", 0, 0, 10),
         MaxGradNorm = reader.Number("max_grad_norm", 1, 0, 1000),
         MaxTokensPerMicrobatch = reader.Integer("max_tokens_per_microbatch", 8192, 16, 1_048_576),
+        BFloat16 = reader.Choice("dtype", "float32", "float32", "bf16") == "bf16",
     };
 }

@@ -74,6 +74,9 @@ internal sealed class TrainingLoop : IDisposable
         return new(context.ModelFolder, null, last);
     }
 
+    /// <summary>Stands from a step's first forward to its last backward: the precision of its products. Null is fp32.</summary>
+    public BFloat16Products? Products() => options.BFloat16 ? new() : null;
+
     /// <summary>Clips the gradients that backward left, steps, and clears them. A parameter without a gradient counts as one of zeros.</summary>
     /// <returns>The norm before clipping, and the rate.</returns>
     public (double GradNorm, double LearningRate) Update(int step)

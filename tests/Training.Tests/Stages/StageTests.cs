@@ -32,6 +32,30 @@ public sealed class StageTests
     }
 
     [Fact]
+    public void Products_in_bf16_train_almost_as_those_in_fp32()
+    {
+        using var stages = new StageHarness().WithBase();
+        var (full, halved, group) = (new MemoryJournal(), new MemoryJournal(), new MemoryJournal());
+        var options = StageHarness.Pretrain(6)[..^1];
+        stages.Run("pretrain", "full", options + "}", full);
+        stages.Run("pretrain", "halved", options + ",\"dtype\":\"bf16\"}", halved);
+        for (var step = 1; step <= 6; step++)
+        {
+            Assert.NotEqual(full.Metric(step, "loss"), halved.Metric(step, "loss"));
+            Assert.Equal(full.Metric(step, "loss"), halved.Metric(step, "loss"), 0.01);
+            Assert.Equal(full.Metric(step, "grad_norm"), halved.Metric(step, "grad_norm"), 0.02 * full.Metric(step, "grad_norm"));
+        }
+        stages.Run("grpo", "group", """
+            {"model":"base","dataset":"problems","max_steps":1,"prompts_per_step":4,"num_generations":4,"max_completion_length":20,"beta":0.1,"dtype":"bf16","rewards":[{"name":"language_consistency"}]}
+            """, group);
+        Assert.Equal(0, group.Metric(1, "kl"));
+        // Rollouts are sampled in fp32.
+        Assert.InRange(group.Metric(1, "sampling/sampling_logp_difference/max"), 1e-4, 0.1);
+        var refused = Assert.Throws<InvalidInputException>(() => stages.Run("pretrain", "wrong", options + ",\"dtype\":\"float16\"}", new()));
+        Assert.Equal(("options.dtype", "unknown_value"), (refused.Parameter, refused.Code));
+    }
+
+    [Fact]
     public void Held_out_prompts_are_left_out_and_counted()
     {
         using var stages = new StageHarness().WithBase();

@@ -1,0 +1,49 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Gradus.Training.Model;
+
+/// <summary>
+/// While one stands, the linear maps of this thread multiply in bf16 (8 bits of precision, the range of fp32) and give fp32 back; so does their backward, whose
+/// products are added up in the fp32 gradients of fp32 weights. All else (norms, rotary turns, scores and softmax, log-softmax, the optimizer) stays in fp32.
+/// It keeps one copy of each weight that was used, 2 bytes a weight, made once however many micro-batches follow: weights must not change meanwhile.
+/// </summary>
+// As PyTorch's autocast but for attention's two products, which are few at the lengths trained here and lose the most.
+public sealed class BFloat16Products : IDisposable
+{
+    [ThreadStatic]
+    private static BFloat16Products? current;
+
+    private readonly Dictionary<Tensor, Tensor> copies = new(ReferenceEqualityComparer.Instance);
+    private readonly BFloat16Products? outer = current;
+
+    public BFloat16Products() => current = this;
+
+    /// <summary>Bytes of the copies held now.</summary>
+    public long CopyBytes => copies.Values.Sum(copy => copy.numel() * 2);
+
+    /// <summary>What stands on this thread; null: products are fp32.</summary>
+    internal static BFloat16Products? Current => current;
+
+    /// <summary>x Wᵀ + b, fp32 in and out.</summary>
+    internal Tensor Multiply(Tensor x, Tensor weight, Tensor? bias)
+    {
+        var product = nn.functional.linear(x.to(ScalarType.BFloat16), Copy(weight)).to(ScalarType.Float32);
+        return bias is null ? product : product + bias;
+    }
+
+    public void Dispose()
+    {
+        current = outer;
+        foreach (var copy in copies.Values) copy.Dispose();
+        copies.Clear();
+    }
+
+    private Tensor Copy(Tensor weight)
+    {
+        if (copies.TryGetValue(weight, out var copy)) return copy;
+        // With its gradient path even where the first use is without one: a later use may need it.
+        using var gradient = enable_grad();
+        return copies[weight] = weight.to(ScalarType.BFloat16).DetachFromDisposeScope();
+    }
+}
