@@ -1,7 +1,7 @@
 // dotnet run -c Release --project bench/Recipes -- r1-zero-tiny seed=1 out=/tmp/recipes base.max_steps=500 until=base
 // Run it with the environment of a training child: . scripts/torch-environment.sh
 // Arguments: a shipped recipe's name or a file; seed=N; out=FOLDER (what is finished there is not run again); every=N (progress lines);
-// until=STAGE; STAGE.OPTION=VALUE replaces one option.
+// until=STAGE; STAGE.OPTION=VALUE replaces one option; model:ID=FOLDER and rows:ID=FILE (JSONL) give it models and datasets.
 using System.Diagnostics;
 using System.Text.Json;
 using System.Text.Json.Nodes;
@@ -27,6 +27,11 @@ set_num_threads(threads);
 Console.WriteLine($"{recipe.Name}, seed {seed}, {folder}\n{Yardstick.Measure(threads)}");
 
 var catalog = new MemoryCatalog(folder);
+foreach (var (key, value) in named)
+{
+    if (key.StartsWith("model:", StringComparison.Ordinal)) catalog.AddModel(key["model:".Length..], value);
+    if (key.StartsWith("rows:", StringComparison.Ordinal)) catalog.AddRows(key["rows:".Length..], [.. File.ReadLines(value).Select(line => JsonDocument.Parse(line).RootElement)]);
+}
 Dictionary<string, (Artifact Kind, string Id)> made = [];
 List<string> table = [];
 var all = Stopwatch.StartNew();

@@ -28,8 +28,8 @@ internal static class RowFit
         throw new InvalidInputException(
             $"'{reference.Path}' names the dataset '{reference.Id}', whose rows have {string.Join(", ", row.EnumerateObject().Select(field => field.Name).Take(10))}; this stage needs {needs}.", reference.Path, "invalid_reference");
 
-        string? Missing(bool answer) => Has("prompt") && (!answer || Has("answer")) ? null : answer ? "'prompt' and 'answer' (for the reward accuracy)" : "'prompt'";
+        string? Missing(bool answer) => Has("prompt") && (!answer || Has("answer")) ? null : answer ? "'prompt' and 'answer' (for the rewards accuracy and last_number)" : "'prompt'";
     }
 
-    private static bool Rewarded(JsonElement rewards) => rewards.EnumerateArray().Any(reward => reward.GetProperty("name").GetString() == "accuracy");
+    private static bool Rewarded(JsonElement rewards) => rewards.EnumerateArray().Any(reward => reward.GetProperty("name").GetString() is "accuracy" or "last_number");
 }

@@ -31,7 +31,7 @@ internal sealed class GrpoStep(GrpoOptions options, TrainingLoop loop, CausalLm?
         {
             var groups = collector.Collect(order.Batch(((step - 1) / options.NumIterations) + 1, options.Rollouts.PromptsPerStep), "rollout", step);
             if (groups.All(g => g.Rollouts.All(r => r.Score.Total is null)))
-                context.Warn($"No reward applied to any rollout of step {step}: the rows lack what the rewards ask for (accuracy an answer, language_consistency a language). Nothing was learned.");
+                context.Warn($"No reward applied to any rollout of step {step}: the rows lack what the rewards ask for (accuracy and last_number an answer, language_consistency a language). Nothing was learned.");
             advantages = Advantages.Of([.. groups.SelectMany(g => g.Rollouts).Select(r => r.Score.Total)], options.Rollouts.NumGenerations, options.ScaleRewards);
             batch = new GrpoBatch(groups, advantages.Values, options);
             loop.Tokens += batch.AllTokens;

@@ -37,6 +37,7 @@ internal static class RewardOptions
         {
             "accuracy" => new AccuracyReward(requireFormat),
             "format" => new FormatReward(),
+            "last_number" => new LastNumberReward(),
             _ => new LanguageConsistencyReward(),
         };
         return (reward, weight);

@@ -62,6 +62,22 @@ public sealed class RewardTests
         Assert.Equal(expected, new AccuracyReward(requireFormat).Score(Context(completion, $$"""{"answer":{{answer}}}""")));
 
     [Theory]
+    [InlineData("7 * 8 = 56", "\"56\"", 1.0)]
+    [InlineData("7 * 8 = 56.", "56", 1.0)]
+    [InlineData("It is 56, as 7 * 8", "56", 0.0)]
+    [InlineData("056", "56", 1.0)]
+    [InlineData("5 6", "56", 0.0)]
+    [InlineData("156", "56", 0.0)]
+    [InlineData("fifty-six", "56", 0.0)]
+    [InlineData("", "56", 0.0)]
+    [InlineData("٥٦", "56", 0.0)]
+    [InlineData("0", "0", 1.0)]
+    [InlineData("", "0", 0.0)]
+    [InlineData("56", "[56]", null)]
+    public void The_last_run_of_digits_is_compared(string completion, string answer, double? expected) =>
+        Assert.Equal(expected, new LastNumberReward().Score(Context(completion, $$"""{"answer":{{answer}}}""")));
+
+    [Theory]
     [InlineData("42", "42", true)]
     [InlineData("+42", "42.0", true)]
     [InlineData("-0", "0", true)]
@@ -104,7 +120,7 @@ public sealed class RewardTests
     public void Rewards_answer_to_every_text()
     {
         string[] parts = ["<think>", "</think>", "<answer>", "</answer>", "55", " ", "\0", "\uD800", "先", "word", "-", ".", ",", "1,000"];
-        var rubric = Options("""[{"name":"accuracy","require_format":false},{"name":"format","weight":0.2},{"name":"language_consistency","weight":-0.5}]""");
+        var rubric = Options("""[{"name":"accuracy","require_format":false},{"name":"format","weight":0.2},{"name":"language_consistency","weight":-0.5},{"name":"last_number","weight":0}]""");
         for (var index = 0; index < 5_000; index++)
         {
             var random = DerivedRandom.For(3, "completion", 0, index);
