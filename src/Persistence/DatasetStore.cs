@@ -23,10 +23,12 @@ public sealed class DatasetStore(IDbContextFactory<GradusDb> databases, NpgsqlDa
         return await datasets.OrderByDescending(dataset => dataset.CreatedAt).ThenByDescending(dataset => dataset.Id).Take(page.Limit + 1).ToListAsync(cancellationToken);
     }
 
-    public async Task<Dataset?> FindAsync(string id, CancellationToken cancellationToken)
+    /// <summary>The dataset of that id, or else the newest upload of that name; null where there is neither.</summary>
+    public async Task<Dataset?> FindAsync(string idOrName, CancellationToken cancellationToken)
     {
         await using var database = await databases.CreateDbContextAsync(cancellationToken);
-        return await database.Datasets.AsNoTracking().FirstOrDefaultAsync(dataset => dataset.Id == id, cancellationToken);
+        return await database.Datasets.AsNoTracking().Where(dataset => dataset.Id == idOrName || (dataset.Name == idOrName && dataset.JobId == null && !dataset.BuiltIn))
+            .OrderByDescending(dataset => dataset.Id == idOrName).ThenByDescending(dataset => dataset.CreatedAt).ThenByDescending(dataset => dataset.Id).FirstOrDefaultAsync(cancellationToken);
     }
 
     /// <summary>Rows in their order, from the one after <paramref name="after"/> (-1: from the first).</summary>
@@ -54,11 +56,11 @@ public sealed class DatasetStore(IDbContextFactory<GradusDb> databases, NpgsqlDa
     /// <returns>Whether it was made now.</returns>
     public async Task<bool> EnsureBuiltInAsync(string id, string name, Func<IEnumerable<string>> rows, CancellationToken cancellationToken)
     {
-        if (await FindAsync(id, cancellationToken) is not null) return false;
+        if ((await FindAsync(id, cancellationToken))?.Id == id) return false;
         await using var connection = await source.OpenConnectionAsync(cancellationToken);
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
         await BuiltInLock.TakeAsync(connection, cancellationToken);
-        if (await FindAsync(id, cancellationToken) is not null) return false;
+        if ((await FindAsync(id, cancellationToken))?.Id == id) return false;
         await InsertAsync(connection, id, name, builtIn: true, rows(), cancellationToken);
         await transaction.CommitAsync(cancellationToken);
         return true;

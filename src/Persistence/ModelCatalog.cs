@@ -5,7 +5,7 @@ namespace Gradus.Persistence;
 
 /// <summary>
 /// Models by id or by alias. The name of a recipe is an alias of the newest result: the last model of the newest run of a recipe of that name
-/// whose jobs have all succeeded. An id comes before an alias.
+/// whose jobs have all succeeded. The name of an imported model is an alias of the newest of that name. An id comes before an alias, a recipe before a name.
 /// </summary>
 public sealed class ModelCatalog(IDbContextFactory<GradusDb> databases, NpgsqlDataSource source)
 {
@@ -71,11 +71,14 @@ public sealed class ModelCatalog(IDbContextFactory<GradusDb> databases, NpgsqlDa
     {
         await using var connection = await source.OpenConnectionAsync(cancellationToken);
         var rows = await connection.Statement("""
-            select distinct on (r.recipe ->> 'name') r.recipe ->> 'name', j.model_id
-            from runs r join jobs j on j.run_id = r.id and j.model_id is not null
-            where r.recipe ->> 'name' is not null and ($1::text is null or r.recipe ->> 'name' = $1)
-                and not exists (select 1 from jobs open where open.run_id = r.id and open.status <> 'succeeded')
-            order by r.recipe ->> 'name', r.created_at desc, r.id desc, j.position desc
+            select distinct on (alias) alias, model_id from (
+                select r.recipe ->> 'name' as alias, j.model_id, 0 as rank, r.created_at, r.id as maker, j.position
+                from runs r join jobs j on j.run_id = r.id and j.model_id is not null
+                where r.recipe ->> 'name' is not null and not exists (select 1 from jobs open where open.run_id = r.id and open.status <> 'succeeded')
+                union all
+                select name, id, 1, created_at, id, 0 from models where job_id is null and not built_in) named
+            where ($1::text is null or alias = $1) and not exists (select 1 from models where id = alias)
+            order by alias, rank, created_at desc, maker desc, position desc
             """, only).ListAsync(reader => (Alias: reader.GetString(0), Model: reader.GetString(1)), cancellationToken);
         return rows.GroupBy(row => row.Model).ToDictionary(row => row.Key, row => row.First().Alias);
     }

@@ -34,7 +34,7 @@ internal static class DatasetEndpoints
             .Describe("Datasets", "Delete a dataset", "409 for built-in ones and while a job that has not ended needs it.").WithPath("id", "The dataset's id.", "").Returns<DeletedContract>(200);
     }
 
-    private static RouteHandlerBuilder WithDatasetId(this RouteHandlerBuilder route) => route.WithPath("id", "The dataset's id.", "running-sums-held-out");
+    private static RouteHandlerBuilder WithDatasetId(this RouteHandlerBuilder route) => route.WithPath("id", "The dataset's id, or an upload's name: the newest of that name.", "running-sums-held-out");
 
     private static async Task<Dataset> RequireAsync(this DatasetStore datasets, string id, CancellationToken cancel) => await datasets.FindAsync(id, cancel) ?? throw ApiException.NotFound("dataset", id);
 
@@ -54,8 +54,8 @@ internal static class DatasetEndpoints
     {
         var (limit, text) = (Paging.Limit.Read(context), Paging.After.Read(context));
         var after = text is null ? -1 : int.TryParse(text, out var index) ? index : throw new UnknownCursorException(text);
-        await datasets.RequireAsync(id, cancel);
-        return ListContract<DatasetRowContract>.Of(await datasets.RowsAsync(id, after, limit, cancel), limit, DatasetRowContract.Of, row => $"{row.Index}");
+        var dataset = await datasets.RequireAsync(id, cancel);
+        return ListContract<DatasetRowContract>.Of(await datasets.RowsAsync(dataset.Id, after, limit, cancel), limit, DatasetRowContract.Of, row => $"{row.Index}");
     }
 
     private static async Task ContentAsync(string id, HttpContext context, DatasetStore datasets, CancellationToken cancel)
@@ -64,7 +64,7 @@ internal static class DatasetEndpoints
         if (dataset.ByteCount is null) throw ApiException.NotFound("upload of the dataset", id);
         context.Response.ContentType = DatasetUpload.Jsonl;
         context.Response.ContentLength = dataset.ByteCount;
-        await datasets.CopyOriginalAsync(id, context.Response.Body, cancel);
+        await datasets.CopyOriginalAsync(dataset.Id, context.Response.Body, cancel);
     }
 
     private static async Task<DeletedContract> DeleteAsync(string id, DatasetStore datasets, CancellationToken cancel)

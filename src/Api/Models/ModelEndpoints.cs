@@ -9,7 +9,7 @@ namespace Gradus.Api.Models;
 /// <param name="Object">Always <c>model</c>.</param>
 /// <param name="Created">Unix seconds, as <c>created_at</c>; the name OpenAI's clients read.</param>
 /// <param name="OwnedBy">Always <c>gradus</c>.</param>
-/// <param name="Alias">The recipe's name where this is the newest result of that recipe: usable like the id; else null.</param>
+/// <param name="Alias">The recipe's name where this is the newest result of that recipe, or its own where it is the newest import of that name: usable like the id; else null.</param>
 /// <param name="JobId">The job that made it; null for built-in ones.</param>
 /// <param name="Details">What is known of it: family, parameters, run, stage, ...</param>
 internal sealed record ModelContract(string Id, string Object, long Created, string OwnedBy, string Name, string? Alias, string? JobId, JsonElement Details, bool BuiltIn, long CreatedAt)
@@ -25,7 +25,7 @@ internal static class ModelEndpoints
     {
         app.MapGet("/v1/models", ListAsync).Describe("Models", "List models", "Newest first.").WithQuery(Paging.Limit, Paging.After).Returns<ListContract<ModelContract>>(200);
         app.MapGet("/v1/models/{id}", FindAsync)
-            .Describe("Models", "Look at a model", "By id, or by alias: the name of a recipe stands for the newest result of that recipe.").WithPath("id", "The model's id or alias.", "tiny").Returns<ModelContract>(200);
+            .Describe("Models", "Look at a model", "By id, or by alias: the name of a recipe stands for the newest result of that recipe, the name of an imported model for the newest of that name.").WithPath("id", "The model's id or alias.", "tiny").Returns<ModelContract>(200);
         app.MapDelete("/v1/models/{id}", DeleteAsync)
             .Describe("Models", "Delete a model", "With its folder. 409 for built-in ones and while a job that has not ended needs it.").WithPath("id", "The model's id.", "").Returns<DeletedContract>(200);
     }

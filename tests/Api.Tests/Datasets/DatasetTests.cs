@@ -136,6 +136,26 @@ public sealed class DatasetTests(ApiHost host)
     }
 
     [Fact]
+    public async Task AnUploadsNameStandsForTheNewestOfThatName()
+    {
+        async Task<string> UploadAsync(string name, string completion) =>
+            (await host.Client.PostOkAsync("/v1/datasets", $$$"""{"name":"{{{name}}}","rows":[{"prompt":"a","completion":"{{{completion}}}"}]}""")).Text("id");
+        var older = await UploadAsync("by name", "old");
+        var newer = await UploadAsync("by name", "new");
+        Assert.Equal(newer, (await host.Client.GetOkAsync("/v1/datasets/by%20name")).Text("id"));
+        Assert.Equal("new", (await host.Client.GetOkAsync("/v1/datasets/by%20name/rows")).Data().Single().GetProperty("content").Text("completion"));
+        var job = await host.Client.PostOkAsync("/v1/jobs", """{"stage":"sft","options":{"model":"tiny","dataset":"by name"}}""");
+        Assert.Equal(newer, job.GetProperty("options").Text("dataset"));
+        await host.Client.PostOkAsync($"/v1/jobs/{job.Text("id")}/cancel", "");
+        // An id comes before a name, and what is built in has none but its id.
+        await UploadAsync(older, "newest");
+        Assert.Equal(older, (await host.Client.GetOkAsync($"/v1/datasets/{older}")).Text("id"));
+        await UploadAsync("running-sums-general", "mine");
+        Assert.True((await host.Client.GetOkAsync("/v1/datasets/running-sums-general")).GetProperty("built_in").GetBoolean());
+        await host.Client.GetErrorAsync("/v1/datasets/Running%20sums%3A%20documents", 404);
+    }
+
+    [Fact]
     public async Task ADatasetThatAJobNeedsStays()
     {
         var dataset = (await host.Client.PostOkAsync("/v1/datasets", """{"name":"needed","rows":[{"prompt":"a","completion":"b"}]}""")).Text("id");

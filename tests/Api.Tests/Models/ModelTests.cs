@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Gradus.Persistence;
 using Gradus.Training.Tasks;
 using Microsoft.Extensions.DependencyInjection;
@@ -42,6 +43,27 @@ public sealed class ModelTests(ApiHost host)
         var listed = (await host.Client.GetOkAsync("/v1/models?limit=100")).Data().ToDictionary(model => model.Text("id"), model => model.GetProperty("alias").GetString());
         Assert.Equal(("alias-test", null, null), (listed[newer], listed[older], listed[open]));
         await host.Database.Sql("update jobs set status = 'failed' where status = 'running' and position = 2");
+    }
+
+    [Fact]
+    public async Task AnImportedModelsNameStandsForTheNewestOfThatName()
+    {
+        async Task<string> ImportAsync(string name)
+        {
+            var id = await host.ModelAsync();
+            await host.Database.Sql("update models set name = $2 where id = $1", id, name);
+            return id;
+        }
+        var older = await ImportAsync("by-name");
+        var newer = await ImportAsync("by-name");
+        Assert.Equal((newer, "by-name"), ((await host.Client.GetOkAsync("/v1/models/by-name")).Text("id"), (await host.Client.GetOkAsync("/v1/models/by-name")).Text("alias")));
+        // An id comes before a name, and so does a recipe.
+        await ImportAsync("tiny");
+        await ImportAsync(older);
+        Assert.Equal(("tiny", older), ((await host.Client.GetOkAsync("/v1/models/tiny")).Text("id"), (await host.Client.GetOkAsync($"/v1/models/{older}")).Text("id")));
+        var result = await host.SucceededRunAsync("by-name");
+        Assert.Equal(result, (await host.Client.GetOkAsync("/v1/models/by-name")).Text("id"));
+        Assert.Equal(JsonValueKind.Null, (await host.Client.GetOkAsync($"/v1/models/{newer}")).GetProperty("alias").ValueKind);
     }
 
     [Fact]
