@@ -7,7 +7,8 @@ namespace Gradus.Api.Datasets;
 /// <summary>A dataset sent as JSON; larger ones are uploaded as JSONL.</summary>
 /// <param name="Name">What to call it, 1 to 200 characters.</param>
 /// <param name="Rows">One object each: <c>{"prompt","answer"}</c>, <c>{"prompt","completion"}</c>, <c>{"messages":[...]}</c> or <c>{"text"}</c>; all of one form.</param>
-internal sealed record DatasetRequest(string Name, JsonElement Rows);
+/// <param name="Map">For rows of another form: a row as it should be, with <c>{"field":"NAME"}</c> where a field's text belongs.</param>
+internal sealed record DatasetRequest(string Name, JsonElement Rows, JsonElement? Map = null);
 
 /// <summary>Rows in a fixed order; they never change.</summary>
 /// <param name="Object">Always <c>dataset</c>.</param>

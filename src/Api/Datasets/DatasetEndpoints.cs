@@ -20,8 +20,9 @@ internal static class DatasetEndpoints
     public static void MapDatasets(this WebApplication app)
     {
         app.MapPost("/v1/datasets", CreateAsync)
-            .Describe("Datasets", "Upload a dataset", "As JSON, as a JSONL body (application/jsonl, ?name=...) or as a form with `name`, then `file`. Rows: {\"prompt\",\"answer\"} for grpo; "
-                + "{\"messages\":[...]}, {\"prompt\",\"completion\"} or {\"text\"} for sft and pretrain. Every line is checked; when any is wrong, nothing is stored and `error.lines` lists the first ones.")
+            .Describe("Datasets", "Upload a dataset", "As JSON, as a JSONL body (application/jsonl, ?name=...) or as a form with `name`, `map` where needed, then `file`. Rows: {\"prompt\",\"answer\"} for grpo; "
+                + "{\"messages\":[...]}, {\"prompt\",\"completion\"} or {\"text\"} for sft and pretrain. "
+                + "Rows of another form: `map` is a row as it should be, with {\"field\":\"NAME\"} (and `before`, `after`, `without`) where a field's text belongs and {\"join\":[...]} for several in one; the bytes are kept as they came. Every line is checked; when any is wrong, nothing is stored and `error.lines` lists the first ones.")
             .WithQuery(name).Takes<DatasetRequest>(Example).TakesFile(DatasetUpload.Jsonl, FileExample).TakesFile(DatasetUpload.Multipart, FileExample).Returns<DatasetContract>(201);
         app.MapGet("/v1/datasets", ListAsync).Describe("Datasets", "List datasets", "Newest first.").WithQuery(Paging.Limit, Paging.After).Returns<ListContract<DatasetContract>>(200);
         app.MapGet("/v1/datasets/{id}", async (string id, DatasetStore datasets, CancellationToken cancel) => DatasetContract.Of(await datasets.RequireAsync(id, cancel)))

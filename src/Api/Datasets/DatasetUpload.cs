@@ -28,7 +28,7 @@ internal sealed class DatasetUpload(DatasetStore datasets, GradusSettings settin
                 return await TakeFormAsync(context, name);
             default:
                 Allow(context);
-                return await SpoolAsync(context.Request.Body, () => name, context.RequestAborted);
+                return await SpoolAsync(context.Request.Body, () => name, null, context.RequestAborted);
         }
     }
 
@@ -37,11 +37,12 @@ internal sealed class DatasetUpload(DatasetStore datasets, GradusSettings settin
         var name = Checked(request.Name);
         if (request.Rows.ValueKind != JsonValueKind.Array || request.Rows.GetArrayLength() == 0) throw new InvalidInputException("'rows' must be a list of objects, not empty.", "rows", "invalid_type");
         if (request.Rows.GetArrayLength() > settings.MaxDatasetRows) throw new InvalidInputException($"'rows' has more than {settings.MaxDatasetRows:N0} rows.", "rows", "out_of_range");
-        var check = new RowCheck();
+        var map = request.Map is { ValueKind: not JsonValueKind.Null } template ? RowMap.Of(template) : null;
+        var check = new RowCheck(map);
         var errors = request.Rows.EnumerateArray().Select((row, index) => (Line: index + 1L, Wrong: check.Wrong(row, index + 1))).Where(row => row.Wrong is not null)
             .Take(settings.MaxReportedLines).Select(row => new LineError(row.Line, row.Wrong!)).ToList();
         Require(errors, "rows");
-        return await datasets.CreateAsync(name, request.Rows.EnumerateArray().Select(row => row.GetRawText()), null, cancel);
+        return await datasets.CreateAsync(name, request.Rows.EnumerateArray().Select(row => (map?.Apply(row) ?? row).GetRawText()), null, cancel);
     }
 
     private async Task<Dataset> TakeFormAsync(HttpContext context, string? name)
@@ -50,14 +51,16 @@ internal sealed class DatasetUpload(DatasetStore datasets, GradusSettings settin
         if (string.IsNullOrEmpty(boundary) || boundary.Length > 200) throw new InvalidInputException("The header Content-Type needs a boundary for multipart/form-data.", "Content-Type");
         var reader = new MultipartReader(boundary, context.Request.Body);
         Dataset? made = null;
+        RowMap? map = null;
         try
         {
             while (await reader.ReadNextSectionAsync(context.RequestAborted) is { } section)
             {
                 var field = ContentDispositionHeaderValue.TryParse(section.ContentDisposition, out var disposition) ? HeaderUtilities.RemoveQuotes(disposition.Name).Value : null;
-                if (field == "name" && made is null) name = Checked(await new StreamReader(new LimitedText(section.Body)).ReadToEndAsync(context.RequestAborted));
-                else if (field == "file" && made is null) made = await SpoolAsync(section.Body, () => name ?? HeaderUtilities.RemoveQuotes(disposition!.FileName).Value, context.RequestAborted);
-                else throw new InvalidInputException($"The form has the part '{field}' where it may not be; expected are 'name', then 'file', once each.", field, "unknown_field");
+                if (field == "name" && made is null) name = Checked(await TextAsync(section.Body, field));
+                else if (field == "map" && map is null && made is null) map = RowMap.Parse(await TextAsync(section.Body, field));
+                else if (field == "file" && made is null) made = await SpoolAsync(section.Body, () => name ?? HeaderUtilities.RemoveQuotes(disposition!.FileName).Value, map, context.RequestAborted);
+                else throw new InvalidInputException($"The form has the part '{field}' where it may not be; expected are 'name' and 'map', then 'file', once each.", field, "unknown_field");
             }
         }
         catch (InvalidDataException wrong)
@@ -65,22 +68,24 @@ internal sealed class DatasetUpload(DatasetStore datasets, GradusSettings settin
             throw new InvalidInputException($"The form cannot be read: {wrong.Message}", null, "invalid_form");
         }
         return made ?? throw new InvalidInputException("The form has no part 'file'.", "file", "missing");
+
+        Task<string> TextAsync(Stream part, string field) => new StreamReader(new LimitedText(part, field)).ReadToEndAsync(context.RequestAborted);
     }
 
-    private async Task<Dataset> SpoolAsync(Stream source, Func<string?> name, CancellationToken cancel)
+    private async Task<Dataset> SpoolAsync(Stream source, Func<string?> name, RowMap? map, CancellationToken cancel)
     {
         var called = Checked(name() ?? throw new InvalidInputException("'name' is missing: send it in the query, or in the form before the file.", "name", "missing"));
         Directory.CreateDirectory(folders.Uploads);
         var file = Path.Combine(folders.Uploads, Identifier.New("upload"));
         // Deleted when it is closed, however this ends; what a killed process left is deleted at the next start.
         await using var copy = new FileStream(file, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.Read | FileShare.Delete, 64 << 10, FileOptions.DeleteOnClose | FileOptions.Asynchronous);
-        var lines = new JsonlReader(settings);
+        var lines = new JsonlReader(settings, map);
         await lines.ReadAsync(source, copy, settings.MaxUploadBytes, cancel);
         Require(lines.Errors, "file");
         if (lines.Rows == 0) throw new InvalidInputException("The file has no rows.", "file", "missing");
         await copy.FlushAsync(cancel);
         copy.Position = 0;
-        return await datasets.CreateAsync(called, JsonlReader.RowsOf(file), copy, cancel);
+        return await datasets.CreateAsync(called, lines.RowsOf(file), copy, cancel);
     }
 
     private static void Require(IReadOnlyList<LineError> errors, string param)

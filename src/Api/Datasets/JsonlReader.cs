@@ -10,11 +10,12 @@ namespace Gradus.Api.Datasets;
 /// Reads JSONL once, as it comes: keeps the bytes in a file, checks each line, and remembers what is wrong with the first ones that are. Memory holds one
 /// line. Lines end with LF or CR LF; empty ones are passed over; a byte order mark is too.
 /// </summary>
-internal sealed class JsonlReader(GradusSettings settings)
+/// <param name="map">How rows of another form are read; null where they come as they are.</param>
+internal sealed class JsonlReader(GradusSettings settings, RowMap? map)
 {
     private static readonly byte[] mark = [0xEF, 0xBB, 0xBF];
 
-    private readonly RowCheck check = new();
+    private readonly RowCheck check = new(map);
     private readonly List<LineError> errors = [];
     private long line;
 
@@ -49,12 +50,12 @@ internal sealed class JsonlReader(GradusSettings settings)
         await pipe.CompleteAsync();
     }
 
-    /// <summary>The rows of a file that was read without an error, one text each.</summary>
-    public static IEnumerable<string> RowsOf(string file)
+    /// <summary>The rows of a file that was read without an error, mapped, one text each.</summary>
+    public IEnumerable<string> RowsOf(string file)
     {
         using var reader = new StreamReader(file);
         while (reader.ReadLine() is { } text)
-            if (!string.IsNullOrWhiteSpace(text)) yield return text;
+            if (!string.IsNullOrWhiteSpace(text)) yield return map is null ? text : map.Apply(JsonElement.Parse(text)).GetRawText();
     }
 
     private async Task<long> TakeAsync(ReadOnlySequence<byte> bytes, Stream copy, CancellationToken cancel)

@@ -3,7 +3,8 @@ using Gradus.Training;
 namespace Gradus.Api.Datasets;
 
 /// <summary>A form's short text field: refuses to be read beyond 4,096 bytes.</summary>
-internal sealed class LimitedText(Stream inner) : Stream
+/// <param name="name">The field's, for the message.</param>
+internal sealed class LimitedText(Stream inner, string name) : Stream
 {
     private int left = 4096;
 
@@ -31,5 +32,5 @@ internal sealed class LimitedText(Stream inner) : Stream
 
     public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 
-    private int Counted(int count) => (left -= count) >= 0 ? count : throw new InvalidInputException("'name' must be a text of 1 to 200 characters.", "name");
+    private int Counted(int count) => (left -= count) >= 0 ? count : throw new InvalidInputException($"'{name}' is longer than 4,096 bytes.", name, "out_of_range");
 }

@@ -8,7 +8,8 @@ namespace Gradus.Api.Datasets;
 /// Whether a row is one that stages can use, in TRL's formats: <c>{"prompt","completion"}</c>, <c>{"prompt","answer"}</c>, <c>{"messages"}</c> or <c>{"text"}</c>.
 /// A prompt is a text or a list of messages. Other fields are allowed: rewards read them (<c>language</c>). All rows of a dataset have one form.
 /// </summary>
-internal sealed class RowCheck
+/// <param name="map">Makes rows of another form into such ones; null where they come as they are.</param>
+internal sealed class RowCheck(RowMap? map)
 {
     private static readonly string[] roles = ["system", "developer", "user", "assistant", "tool"];
 
@@ -27,11 +28,25 @@ internal sealed class RowCheck
         {
             return value.Message;
         }
+        if (map is not null && Mapped(ref row) is { } unmapped) return unmapped;
         var (form, problem) = Form(row);
         if (problem is not null) return problem;
         firstLine = firstForm is null ? line : firstLine;
         firstForm ??= form;
         return form == firstForm ? null : $"This row has {form} where line {firstLine} has {firstForm}: all rows must have one form.";
+    }
+
+    private string? Mapped(ref JsonElement row)
+    {
+        try
+        {
+            row = map!.Apply(row);
+            return null;
+        }
+        catch (InvalidInputException wrong)
+        {
+            return wrong.Message;
+        }
     }
 
     private static (string Form, string? Problem) Form(JsonElement row)
@@ -73,6 +88,6 @@ internal sealed class RowCheck
 
     private static bool EndsWithAnswer(JsonElement messages) => messages.EnumerateArray().Last().GetProperty("role").GetString() == "assistant";
 
-    private static string Fields(JsonElement row) =>
+    internal static string Fields(JsonElement row) =>
         row.EnumerateObject().Select(field => field.Name.Length <= 40 ? field.Name : field.Name[..40] + "...").Take(10).ToList() is { Count: > 0 } names ? string.Join(", ", names) : "none";
 }
