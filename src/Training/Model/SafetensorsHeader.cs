@@ -24,6 +24,9 @@ internal static class SafetensorsHeader
         ["U16"] = 2, ["U32"] = 4, ["U64"] = 8, ["F8_E4M3"] = 1, ["F8_E5M2"] = 1,
     };
 
+    /// <summary>Bytes of one number of a type that the format knows.</summary>
+    public static int Width(string type) => widths[type];
+
     /// <summary>The header's length by its first eight bytes.</summary>
     public static int Length(ReadOnlySpan<byte> start, long fileLength, string file)
     {

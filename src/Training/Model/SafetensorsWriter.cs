@@ -16,15 +16,22 @@ internal static class SafetensorsWriter
 
     public static void Write(Stream stream, KeyValuePair<string, Tensor>[] tensors)
     {
+        WriteHeader(stream, tensors.Select(tensor => (tensor.Key, TypeOf(tensor.Value.dtype), tensor.Value.shape)));
+        foreach (var (_, tensor) in tensors) Write(stream, tensor);
+    }
+
+    /// <summary>What stands before the weights, which follow back to back in this order.</summary>
+    /// <param name="tensors">Names, the format's words for the types, and shapes.</param>
+    public static void WriteHeader(Stream stream, IEnumerable<(string Name, string Type, long[] Shape)> tensors)
+    {
         var header = Header(tensors);
         Span<byte> length = stackalloc byte[8];
         BinaryPrimitives.WriteInt64LittleEndian(length, header.Length);
         stream.Write(length);
         stream.Write(header);
-        foreach (var (_, tensor) in tensors) Write(stream, tensor);
     }
 
-    private static byte[] Header(KeyValuePair<string, Tensor>[] tensors)
+    private static byte[] Header(IEnumerable<(string Name, string Type, long[] Shape)> tensors)
     {
         using var buffer = new MemoryStream();
         using (var json = new Utf8JsonWriter(buffer, options))
@@ -34,13 +41,13 @@ internal static class SafetensorsWriter
             json.WriteString("format", "pt");
             json.WriteEndObject();
             long offset = 0;
-            foreach (var (name, tensor) in tensors)
+            foreach (var (name, type, shape) in tensors)
             {
-                var end = offset + (tensor.numel() * (tensor.dtype == ScalarType.Int64 ? 8 : 4));
+                var end = offset + (shape.Aggregate(1L, (product, size) => product * size) * SafetensorsHeader.Width(type));
                 json.WriteStartObject(name);
-                json.WriteString("dtype", TypeOf(tensor.dtype));
+                json.WriteString("dtype", type);
                 json.WriteStartArray("shape");
-                foreach (var size in tensor.shape) json.WriteNumberValue(size);
+                foreach (var size in shape) json.WriteNumberValue(size);
                 json.WriteEndArray();
                 json.WriteStartArray("data_offsets");
                 json.WriteNumberValue(offset);

@@ -14,10 +14,13 @@ internal static class SharedFixtures
     /// <summary>All files of that relative path, over the roots; skips the test where there is none.</summary>
     public static IReadOnlyList<string> Files(string relative)
     {
-        var found = Roots().Select(root => Path.Combine(root, relative)).Where(File.Exists).ToList();
+        var found = Found(relative);
         Assert.SkipWhen(found.Count == 0, $"There is no {relative} below GRADUS_FIXTURES or ../shared/fixtures.");
         return found;
     }
+
+    /// <summary>The same without skipping, for a test that has cases beside it.</summary>
+    public static IReadOnlyList<string> Found(string relative) => [.. Roots().Select(root => Path.GetFullPath(Path.Combine(root, relative))).Where(File.Exists)];
 
     public static JsonElement Json(string path)
     {
