@@ -103,7 +103,7 @@ public sealed record Recipe(string Name, string Description, long Seed, IReadOnl
         {
             if (stages[i].Options is EvaluateOptions) continue;
             var before = stages.Take(i).Select(s => s.Name).ToHashSet();
-            if (stages[i].Options is not GenerateOptions && sets.FirstOrDefault(s => s.From is { } from && !before.Contains(from)) is { } late)
+            if (stages[i].Options is not (GenerateOptions or SelectOptions) && sets.FirstOrDefault(s => s.From is { } from && !before.Contains(from)) is { } late)
                 throw new InvalidInputException(
                     $"'{late.Path}' is made by the stage '{late.From}', which comes after '{stages[i].Name}': its prompts could not be held out there. Put it first.", late.Path, "invalid_reference");
             stages[i] = stages[i].WithHeldOut([.. sets.Where(s => s.From is null || before.Contains(s.From))]);

@@ -13,7 +13,7 @@ namespace Gradus.Training.Stages;
 public abstract record StageOptions
 {
     /// <summary>The stages there are, as they are called in a recipe and in <c>POST /v1/jobs</c>.</summary>
-    public static readonly IReadOnlyList<string> Stages = ["pretrain", "sft", "grpo", "generate", "rejection-sampling", "evaluate"];
+    public static readonly IReadOnlyList<string> Stages = ["pretrain", "sft", "grpo", "generate", "select", "rejection-sampling", "evaluate"];
 
     /// <summary>What the stage makes.</summary>
     public abstract Artifact Makes { get; }
@@ -25,7 +25,7 @@ public abstract record StageOptions
     public static Artifact? MadeBy(string stage) => stage switch
     {
         "pretrain" or "sft" or "grpo" => Artifact.Model,
-        "generate" or "rejection-sampling" => Artifact.Dataset,
+        "generate" or "select" or "rejection-sampling" => Artifact.Dataset,
         "evaluate" => Artifact.None,
         _ => null,
     };
@@ -47,6 +47,7 @@ public abstract record StageOptions
             "sft" => SftOptions.Read(reader),
             "grpo" => GrpoOptions.Read(reader),
             "generate" => GenerateOptions.Read(reader),
+            "select" => SelectOptions.Read(reader),
             "rejection-sampling" => RejectionSamplingOptions.Read(reader),
             _ => EvaluateOptions.Read(reader),
         };

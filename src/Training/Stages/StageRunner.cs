@@ -22,6 +22,7 @@ public static class StageRunner
             SftOptions sft => SupervisedStage.Run(sft, context),
             GrpoOptions grpo => GrpoStage.Run(grpo, context),
             GenerateOptions generate => GenerateStage.Run(generate, context),
+            SelectOptions select => SelectStage.Run(select, context),
             RejectionSamplingOptions rejection => RejectionSamplingStage.Run(rejection, context),
             EvaluateOptions evaluate => EvaluateStage.Run(evaluate, context),
             var other => throw new NotSupportedException($"{other.GetType().Name} has no stage."),

@@ -64,6 +64,19 @@ public sealed class RecipeTests
     }
 
     [Fact]
+    public void A_set_that_is_selected_first_is_held_out_of_what_follows()
+    {
+        var recipe = Recipe.Parse(Json("""
+            {"name":"cut","stages":[
+              {"name":"held-out","stage":"select","options":{"dataset":"mine","skip":900}},
+              {"name":"sft","stage":"sft","options":{"model":"tiny","dataset":"mine"}},
+              {"name":"check","stage":"evaluate","options":{"model":{"from":"sft"},"sets":[{"name":"held-out","dataset":{"from":"held-out"}}]}}]}
+            """));
+        Assert.False(recipe.Stages[0].Json.TryGetProperty("held_out", out _));
+        Assert.Equal("""[{"from":"held-out"}]""", recipe.Stages[1].Json.GetProperty("held_out").GetRawText());
+    }
+
+    [Fact]
     public void A_set_that_is_made_after_training_is_refused()
     {
         var recipe = JsonNode.Parse(Two)!.AsObject();

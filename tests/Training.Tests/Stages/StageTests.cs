@@ -97,6 +97,24 @@ public sealed class StageTests
     }
 
     [Fact]
+    public void Selected_rows_are_a_part_in_order_without_those_held_out()
+    {
+        using var stages = new StageHarness();
+        var all = BuiltIn.Task("times-tables").Generate("problems", 30, 5).ToArray();
+        stages.Datasets["all"] = all;
+        stages.Datasets["set"] = all[12..14];
+        Assert.Equal(Texts(all[10..15]), Texts(stages.Run("select", "a", """{"dataset":"all","skip":10,"count":5}""", new()).Rows!));
+        Assert.Equal(Texts(all[25..]), Texts(stages.Run("select", "b", """{"dataset":"all","skip":25}""", new()).Rows!));
+        var journal = new MemoryJournal();
+        Assert.Equal(Texts([.. all[10..12], all[14]]), Texts(stages.Run("select", "c", """{"dataset":"all","skip":10,"count":5,"held_out":["set"]}""", journal).Rows!));
+        Assert.Contains(journal.Events, e => e.StartsWith("warning: Left out 2 rows", StringComparison.Ordinal));
+        Assert.Equal(3, journal.Metric(1, "rows"));
+        Assert.Contains("has 30", Assert.Throws<InvalidInputException>(() => stages.Run("select", "d", """{"dataset":"all","skip":30}""", new())).Message);
+
+        static IEnumerable<string> Texts(IEnumerable<JsonElement> rows) => rows.Select(row => row.GetRawText());
+    }
+
+    [Fact]
     public void Generated_rows_are_as_many_as_asked_and_none_is_held_out()
     {
         using var stages = new StageHarness();
