@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Gradus.Training.Text;
 
 namespace Gradus.Training.Model;
 
@@ -9,7 +10,7 @@ public static class ModelFolder
 
     /// <summary>The files that make a tokenizer; those that exist belong to the model.</summary>
     public static IReadOnlyList<string> TokenizerFiles { get; } =
-        ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json"];
+        ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json", ChatTemplateFiles.ToolTemplate];
 
     /// <summary>Copies the tokenizer's files, those that are there.</summary>
     public static void CopyTokenizer(string from, string to)
@@ -18,7 +19,9 @@ public static class ModelFolder
         foreach (var name in TokenizerFiles)
         {
             var file = Path.Combine(from, name);
-            if (File.Exists(file)) File.Copy(file, Path.Combine(to, name), overwrite: true);
+            if (!File.Exists(file)) continue;
+            Directory.CreateDirectory(Path.GetDirectoryName(Path.Combine(to, name))!);
+            File.Copy(file, Path.Combine(to, name), overwrite: true);
         }
     }
 

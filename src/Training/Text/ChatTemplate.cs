@@ -28,7 +28,7 @@ public sealed class ChatTemplate
         toolEngine = toolSource is null ? null : new JinjaEngine(toolSource, time ?? TimeProvider.System);
     }
 
-    /// <summary>The template of a model's folder: chat_template.jinja, else the field of tokenizer_config.json; null where there is none.</summary>
+    /// <summary>The template of a model's folder: chat_template.jinja, else the field of tokenizer_config.json or chat_template.json; null where there is none.</summary>
     /// <exception cref="InvalidInputException">A file does not parse.</exception>
     public static ChatTemplate? Load(string folder, TimeProvider? time = null) => ChatTemplateFiles.Read(folder) is { } files
         ? new ChatTemplate(files.Source, files.SpecialTokens, files.ToolSource, time)

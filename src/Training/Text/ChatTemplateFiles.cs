@@ -3,10 +3,14 @@ using System.Text.Json;
 namespace Gradus.Training.Text;
 
 /// <summary>What a Hugging Face folder says of its chat template.</summary>
-/// <param name="ToolSource">The template named <c>tool_use</c> of a list of templates.</param>
+/// <param name="ToolSource">The template named <c>tool_use</c>, of a list of templates or a file of its own.</param>
 internal sealed record ChatTemplateFiles(string Source, string? ToolSource, IReadOnlyDictionary<string, string> SpecialTokens)
 {
+    /// <summary>Where a template for chats with tools stands, in new folders.</summary>
+    public const string ToolTemplate = "additional_chat_templates/tool_use.jinja";
+
     private const long LargestFile = 16L << 20;
+
     private static readonly string[] tokenNames = ["bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"];
 
     /// <summary>The <c>eos_token</c> of a folder; null where it names none.</summary>
@@ -24,17 +28,25 @@ internal sealed record ChatTemplateFiles(string Source, string? ToolSource, IRea
         var tokens = new Dictionary<string, string>(StringComparer.Ordinal);
         AddTokens(Json(Path.Combine(folder, "special_tokens_map.json")), tokens);
         AddTokens(config, tokens);
-        var file = Path.Combine(folder, "chat_template.jinja");
-        if (File.Exists(file)) return new ChatTemplateFiles(File.ReadAllText(Checked(file)), null, tokens);
-        if (config.ValueKind != JsonValueKind.Object || !config.TryGetProperty("chat_template", out var template)) return null;
+        var separate = Text(Path.Combine(folder, ToolTemplate));
+        if (Text(Path.Combine(folder, "chat_template.jinja")) is { } source) return new ChatTemplateFiles(source, separate, tokens);
+        if (Field(config, "tokenizer_config.json") is { } named) return new ChatTemplateFiles(named.Source, separate ?? named.ToolSource, tokens);
+        return Field(Json(Path.Combine(folder, "chat_template.json")), "chat_template.json") is { } processor ? new ChatTemplateFiles(processor.Source, separate ?? processor.ToolSource, tokens) : null;
+    }
+
+    private static (string Source, string? ToolSource)? Field(JsonElement json, string file)
+    {
+        if (json.ValueKind != JsonValueKind.Object || !json.TryGetProperty("chat_template", out var template)) return null;
         return template.ValueKind switch
         {
-            JsonValueKind.String => new ChatTemplateFiles(template.GetString()!, null, tokens),
-            JsonValueKind.Array when Named(template, "default") is { } source => new ChatTemplateFiles(source, Named(template, "tool_use"), tokens),
+            JsonValueKind.String => (template.GetString()!, null),
+            JsonValueKind.Array when Named(template, "default") is { } source => (source, Named(template, "tool_use")),
             JsonValueKind.Null => null,
-            _ => throw new InvalidInputException("tokenizer_config.json: 'chat_template' must be a text or a list of {name, template} with one named 'default'.", "chat_template"),
+            _ => throw new InvalidInputException($"{file}: 'chat_template' must be a text or a list of {{name, template}} with one named 'default'.", "chat_template"),
         };
     }
+
+    private static string? Text(string path) => File.Exists(path) ? File.ReadAllText(Checked(path)) : null;
 
     private static string? Named(JsonElement list, string name) => list.EnumerateArray()
         .Where(entry => entry.ValueKind == JsonValueKind.Object && TokenizerJson.Text(entry, "name") == name)

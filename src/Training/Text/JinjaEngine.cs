@@ -1,6 +1,8 @@
 using System.Text;
+using System.Text.RegularExpressions;
 using Jint;
 using Jint.Native;
+using Jint.Runtime;
 
 namespace Gradus.Training.Text;
 
@@ -18,10 +20,12 @@ internal sealed class JinjaEngine
     /// </summary>
     private const int MostStatements = 20_000_000, DeepestRecursion = 400;
     private const long MostMemory = 1L << 30;
-    private static readonly TimeSpan longest = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan longest = TimeSpan.FromSeconds(60), longestMatch = TimeSpan.FromSeconds(2);
+
+    private static readonly string[] parts = ["jinja.js", "bounds.js", "python-values.js", "python.js", "render.js"];
 
     private static readonly Lazy<Prepared<Acornima.Ast.Script>[]> scripts = new(() =>
-        [Prepare("var module = { exports: {} };", "module"), Prepare(Resource("jinja.js"), "jinja"), Prepare(Resource("render.js"), "render")]);
+        [Prepare("var module = { exports: {} };", "module"), .. parts.Select(part => Prepare(Resource(part), part))]);
 
     private readonly Lock turn = new();
     private readonly string source;
@@ -41,19 +45,19 @@ internal sealed class JinjaEngine
         lock (turn)
         {
             engine ??= Start();
-            return Guarded("chat template", () => engine.Invoke("renderTemplate", variables, new Func<string, string>(format => StrfTime.Format(time.GetLocalNow(), format))).AsString());
+            return Guarded(() => engine.Invoke("renderTemplate", variables, new Func<string, string>(format => StrfTime.Format(time.GetLocalNow(), format))).AsString());
         }
     }
 
     private Engine Start()
     {
-        return Guarded("chat template", () =>
+        return Guarded(() =>
         {
             var started = new Engine(options =>
             {
                 options.LimitRecursion(DeepestRecursion).MaxStatements(MostStatements).LimitMemory(MostMemory).TimeoutInterval(longest).DisableStringCompilation();
                 options.Constraints.StackOverflowGuard = true;
-                options.Constraints.RegexTimeout = TimeSpan.FromSeconds(2);
+                options.Constraints.RegexTimeout = longestMatch;
                 options.Constraints.MaxArraySize = 1_000_000;
             });
             foreach (var script in scripts.Value) started.Execute(script);
@@ -62,18 +66,35 @@ internal sealed class JinjaEngine
         });
     }
 
-    private T Guarded<T>(string what, Func<T> work)
+    private T Guarded<T>(Func<T> work)
     {
         try
         {
             return work();
         }
+        catch (JavaScriptException problem)
+        {
+            // The template's own words, or a bound of bounds.js.
+            throw new InvalidInputException($"The chat template failed: {problem.Message}", "chat_template");
+        }
         catch (Exception problem) when (problem is not InvalidInputException)
         {
-            engine = null;
-            throw new InvalidInputException($"The {what} failed: {problem.Message}", "chat_template");
+            engine = null; // somewhere within
+            throw Limit(problem) is { } limit
+                ? new InvalidInputException($"The chat template was ended: it may {limit}.", "chat_template", "out_of_range")
+                : new InvalidInputException($"The chat template failed: {problem.Message}", "chat_template");
         }
     }
+
+    private static string? Limit(Exception problem) => problem switch
+    {
+        StatementsCountOverflowException => $"run {MostStatements} statements",
+        MemoryLimitExceededException => $"allocate {MostMemory} bytes",
+        RegexMatchTimeoutException => $"look for a pattern for {longestMatch.TotalSeconds} seconds",
+        TimeoutException => $"run {longest.TotalSeconds} seconds",
+        RecursionDepthOverflowException or InsufficientExecutionStackException => $"nest {DeepestRecursion} calls",
+        _ => null,
+    };
 
     private static Prepared<Acornima.Ast.Script> Prepare(string text, string name) => Engine.PrepareScript(text, name);
 

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Gradus.Training.Model;
 using Gradus.Training.Tasks;
 using Gradus.Training.Text;
 using Xunit;
@@ -9,24 +10,25 @@ public sealed class ChatTemplateTests
 {
     private static readonly Dictionary<string, string> tokens = new() { ["bos_token"] = "<s>", ["eos_token"] = "</s>" };
 
-    [Theory]
-    [InlineData("smollm2")]
-    [InlineData("qwen3")]
-    [InlineData("deepseek_v3")]
-    public void Published_templates_render_as_in_transformers(string name)
+    [Fact]
+    public void Published_templates_render_as_in_transformers()
     {
         var cases = 0;
-        foreach (var file in SharedFixtures.Files($"tokenizers/{name}.json"))
+        foreach (var file in SharedFixtures.All("tokenizers", "*.json"))
         {
-            var template = ChatTemplate.Load(Path.Combine(Path.GetDirectoryName(file)!, name))!;
-            foreach (var chat in SharedFixtures.Json(file).GetProperty("chats").EnumerateArray())
+            var fixture = SharedFixtures.Json(file);
+            if (!fixture.TryGetProperty("chats", out var chats)) continue;
+            var template = ChatTemplate.Load(Path.Combine(Path.GetDirectoryName(file)!, Path.GetFileNameWithoutExtension(file)))!;
+            foreach (var chat in chats.EnumerateArray())
             {
+                var place = $"{file}: {chat.GetProperty("case").GetString()}";
                 var arguments = chat.GetProperty("arguments");
-                var rendered = template.Render(
+                string Render() => template.Render(
                     chat.GetProperty("messages"), Flag(arguments, "add_generation_prompt"), Flag(arguments, "continue_final_message"),
                     arguments.TryGetProperty("tools", out var tools) ? tools : null, arguments);
-                if (chat.GetProperty("rendered").ValueKind == JsonValueKind.String)
-                    Assert.Equal((name, chat.GetProperty("case").GetString(), chat.GetProperty("rendered").GetString()), (name, chat.GetProperty("case").GetString(), rendered));
+                // What transformers refuses has no text.
+                if (chat.GetProperty("rendered").ValueKind == JsonValueKind.String) Assert.Equal($"{place}\n{chat.GetProperty("rendered").GetString()}", $"{place}\n{Render()}");
+                else Assert.NotNull(Record.Exception(Render));
                 cases++;
             }
         }
@@ -133,6 +135,38 @@ public sealed class ChatTemplateTests
             Assert.Equal("t1", ChatTemplate.Load(folder)!.Render(chat, tools: Json("[{}]")));
             File.WriteAllText(Path.Combine(folder, "chat_template.jinja"), "file{{ bos_token }}");
             Assert.Equal("file<b>", ChatTemplate.Load(folder)!.Render(chat));
+            Assert.Equal("file<b>", ChatTemplate.Load(folder)!.Render(chat, tools: Json("[{}]")));
+            Directory.CreateDirectory(Path.Combine(folder, "additional_chat_templates"));
+            File.WriteAllText(Path.Combine(folder, "additional_chat_templates", "tool_use.jinja"), "tools {{ tools | length }}");
+            Assert.Equal("tools 1", ChatTemplate.Load(folder)!.Render(chat, tools: Json("[{}]")));
+            Assert.Equal("file<b>", ChatTemplate.Load(folder)!.Render(chat));
+            ModelFolder.CopyTokenizer(folder, Path.Combine(folder, "copy"));
+            Assert.Equal("tools 1", ChatTemplate.Load(Path.Combine(folder, "copy"))!.Render(chat, tools: Json("[{}]")));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Theory]
+    [InlineData("chat_template.json", """{"chat_template":"j{{ messages|length }}"}""", "j1")]
+    [InlineData("chat_template.json", """{"chat_template":[{"name":"default","template":"d"},{"name":"rag","template":"r"}]}""", "d")]
+    [InlineData("chat_template.json", """{"chat_template":7}""", null)]
+    [InlineData("chat_template.json", "[]", "")]
+    [InlineData("chat_template.json", "{", null)]
+    [InlineData("tokenizer_config.json", """{"chat_template":[{"name":"tool_use","template":"t"}]}""", null)]
+    [InlineData("tokenizer_config.json", """{"chat_template":{"default":"x"}}""", null)]
+    [InlineData("tokenizer_config.json", """{"chat_template":null}""", "")]
+    public void A_template_file_is_read_or_refused_by_its_name(string name, string content, string? expected)
+    {
+        var folder = Directory.CreateTempSubdirectory("gradus-template-").FullName;
+        try
+        {
+            File.WriteAllText(Path.Combine(folder, name), content);
+            string Rendered() => ChatTemplate.Load(folder)?.Render(Json("""[{"role":"user"}]""")) ?? "";
+            if (expected is not null) Assert.Equal(expected, Rendered());
+            else Assert.Contains(name, Assert.Throws<InvalidInputException>(Rendered).Message, StringComparison.Ordinal);
         }
         finally
         {

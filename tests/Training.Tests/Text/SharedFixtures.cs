@@ -22,6 +22,14 @@ internal static class SharedFixtures
     /// <summary>The same without skipping, for a test that has cases beside it.</summary>
     public static IReadOnlyList<string> Found(string relative) => [.. Roots().Select(root => Path.GetFullPath(Path.Combine(root, relative))).Where(File.Exists)];
 
+    /// <summary>All files of a folder by a pattern, over the roots; skips the test where there is none.</summary>
+    public static IReadOnlyList<string> All(string folder, string pattern)
+    {
+        var found = Roots().Select(root => Path.Combine(root, folder)).Where(Directory.Exists).SelectMany(path => Directory.GetFiles(path, pattern).Order(StringComparer.Ordinal)).ToList();
+        Assert.SkipWhen(found.Count == 0, $"There is no {folder}/{pattern} below GRADUS_FIXTURES or ../shared/fixtures.");
+        return found;
+    }
+
     public static JsonElement Json(string path)
     {
         using var document = JsonDocument.Parse(File.ReadAllBytes(path));

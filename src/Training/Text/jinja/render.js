@@ -1,44 +1,5 @@
-// Runs after @huggingface/jinja in the same scope. It owns what Python's Jinja does differently as transformers uses it (booleans, floats), the way
-// values come in, and bounds on the few built-in functions that could do unbounded work between two statements. It knows no file and no host object
-// but the clock it is given.
-(function () {
-  const largest = 4 * 1024 * 1024; // characters of one text
-  const bound = (size) => {
-    if (!(size <= largest)) throw new RangeError("a text of more than " + largest + " characters");
-  };
-  const repeat = String.prototype.repeat;
-  String.prototype.repeat = function (count) {
-    bound(this.length * count);
-    return repeat.call(this, count);
-  };
-  const join = Array.prototype.join;
-  Array.prototype.join = function (separator) {
-    let size = this.length * (separator === undefined ? 1 : String(separator).length);
-    bound(size);
-    for (const item of this) {
-      if (typeof item === "string") size += item.length;
-      bound(size);
-    }
-    return join.call(this, separator);
-  };
-  const replaceAll = String.prototype.replaceAll;
-  String.prototype.replaceAll = function (pattern, by) {
-    let size = this.length;
-    return replaceAll.call(this, pattern, (match) => {
-      const text = String(by(match));
-      bound((size += text.length));
-      return text;
-    });
-  };
-})();
-
-BooleanValue.prototype.toString = function () {
-  return this.value ? "True" : "False";
-};
-const integersToJSON = toJSON;
-toJSON = function (input, options, depth, convertUndefinedToNull) {
-  return input.type === "FloatValue" && Number.isFinite(input.value) ? input.toString() : integersToJSON(input, options, depth, convertUndefinedToNull);
-};
+// Runs last, after @huggingface/jinja and what mends it, in the same scope. It owns the way values come in and what a template sees besides them. It knows
+// no file and no host object but the clock it is given.
 
 // Values come as JSON in which a list is ["list", items...], an object ["map", name, value, ...] and a float ["float", number]: names keep their
 // order, and 1.0 stays a float.
@@ -75,6 +36,7 @@ function renderTemplate(json, clock) {
   const environment = new Environment();
   setupGlobals(environment);
   environment.setVariable("strftime_now", new FunctionValue((args) => new StringValue(clock(String(args[0].value)))));
+  environment.setVariable("dict", new FunctionValue(([entries]) => new ObjectValue(new Map(entries?.value ?? []))));
   for (const [name, value] of readValue(JSON.parse(json)).value) environment.setVariable(name, value);
   return new Interpreter(environment).run(template.parsed).value;
 }
