@@ -5,18 +5,18 @@ using Gradus.Workload;
 using static TorchSharp.torch;
 
 // Run it with the environment of a training child: . scripts/torch-environment.sh && dotnet run -c Release --project bench/Workload [STEPS [PART]]
-// where PART is yardstick, tiny, 3M, 135M, 135M-bf16 or decode; all of them without it.
+// where PART is yardstick, tiny, 3M, 135M, 135M-bf16, 135M-recomputed, 135M-bf16-recomputed or decode; all of them without it.
 int threads = int.TryParse(Environment.GetEnvironmentVariable("OMP_NUM_THREADS"), out int n) ? n : Environment.ProcessorCount;
 int steps = args.Length > 0 ? int.Parse(args[0], CultureInfo.InvariantCulture) : 15;
-string[] parts = args.Length > 1 ? args[1..] : ["yardstick", "tiny", "3M", "135M", "135M-bf16", "decode"];
+string[] parts = args.Length > 1 ? args[1..] : ["yardstick", "tiny", "3M", "135M", "135M-bf16", "135M-recomputed", "135M-bf16-recomputed", "decode"];
 set_num_threads(threads);
 
 if (parts.Contains("yardstick")) Console.WriteLine(Yardstick.Measure(threads));
 if (parts.Contains("tiny")) TrainingRate.Print("tiny", Llama(62, 128, 384), rows: 64, length: 64, steps);
 if (parts.Contains("3M")) TrainingRate.Print("3M", Llama(64, 256, 768), rows: 64, length: 64, steps);
 // SmolLM2-135M's shape.
-if (parts.Contains("135M")) TrainingRate.Print("135M", SmolLm2(), rows: 8, length: 128, steps);
-if (parts.Contains("135M-bf16")) TrainingRate.Print("135M", SmolLm2(), rows: 8, length: 128, steps, bfloat16: true);
+foreach (string part in parts.Where(part => part.StartsWith("135M", StringComparison.Ordinal)))
+    TrainingRate.Print("135M", SmolLm2(), rows: 8, length: 128, steps, part.Contains("bf16"), part.Contains("recomputed"));
 if (parts.Contains("decode"))
 {
     DecodeRate.Print("tiny", Llama(62, 128, 384), groups: 16, groupSize: 16, prompt: 20, newTokens: 60, Math.Max(1, steps / 3));

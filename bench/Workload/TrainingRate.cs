@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Gradus.Training.Model;
 using Gradus.Training.Optimizer;
+using Gradus.Training.Stages;
 using static TorchSharp.torch;
 
 namespace Gradus.Workload;
@@ -12,7 +13,7 @@ namespace Gradus.Workload;
 public static class TrainingRate
 {
     /// <summary>Steps alternate with products of two 2048 x 2048 matrices in the precision of the step, so that both see the same machine.</summary>
-    public static void Print(string name, ModelConfig config, int rows, int length, int steps, bool bfloat16 = false)
+    public static void Print(string name, ModelConfig config, int rows, int length, int steps, bool bfloat16 = false, bool recompute = false)
     {
         using var model = CausalLm.Create(config, seed: 1);
         using var optimizer = new AdamW(model.Parameters, new AdamWOptions());
@@ -31,13 +32,15 @@ public static class TrainingRate
             using (no_grad()) a.matmul(b).Dispose();
             double product = 2.0 * 2048 * 2048 * 2048 / Stopwatch.GetElapsedTime(start).TotalSeconds / 1e9;
             Gradients.Clear(model.Parameters);
+            ResidentMemory.ResetPeak();
             start = Stopwatch.GetTimestamp();
             long mark = start;
             using var batch = TokenBatch.Create(batchRows);
             using var precision = bfloat16 ? new BFloat16Products() : null;
-            var loss = LogProbs.Of(model, model.Hidden(batch), batch).logProbs_N.mean().neg();
+            var pass = model.Pass(batch, recompute);
+            var loss = LogProbs.Of(model, pass.Hidden_BTD, batch).logProbs_N.mean().neg();
             double forward = Lap(ref mark);
-            loss.backward();
+            pass.Backward(loss);
             precision?.Dispose();
             double backward = Lap(ref mark);
             Gradients.ClipNorm(model.Parameters, 1);
@@ -53,7 +56,7 @@ public static class TrainingRate
         products.Sort();
         double best = rates[^1], median = rates[rates.Count / 2];
         Console.WriteLine(FormattableString.Invariant(
-            $"{name}{(bfloat16 ? " bf16" : "")}: {weights / 1e6:F2}M weights, {rows} x {length} tokens: best {best:F0}, median {median:F0} tokens/s = {best * operations / 1e9:F0}, {median * operations / 1e9:F0} GF/s; product {products[^1]:F0}, {products[products.Count / 2]:F0} GF/s; share best {best * operations / 1e9 / products[^1]:F2}, median {median * operations / 1e9 / products[products.Count / 2]:F2}; ms forward {parts[0] / steps:F1} backward {parts[1] / steps:F1} clip {parts[2] / steps:F1} update {parts[3] / steps:F1}"));
+            $"{name}{(bfloat16 ? " bf16" : "")}{(recompute ? " recomputed" : "")}: {weights / 1e6:F2}M weights, {rows} x {length} tokens: best {best:F0}, median {median:F0} tokens/s = {best * operations / 1e9:F0}, {median * operations / 1e9:F0} GF/s; product {products[^1]:F0}, {products[products.Count / 2]:F0} GF/s; share best {best * operations / 1e9 / products[^1]:F2}, median {median * operations / 1e9 / products[products.Count / 2]:F2}; ms forward {parts[0] / steps:F1} backward {parts[1] / steps:F1} clip {parts[2] / steps:F1} update {parts[3] / steps:F1}; peak {ResidentMemory.PeakBytes() / 1e9:F2} GB"));
     }
 
     private static double Lap(ref long mark)

@@ -61,13 +61,13 @@ internal sealed class GrpoStep(GrpoOptions options, TrainingLoop loop, CausalLm?
 
     private void Train(int[] micro, GrpoBatch batch, bool first, GrpoSums sums)
     {
-        context.Progress("forward");
         using var scope = NewDisposeScope();
         using var tokens = batch.Tokens(micro, context.Request.Device);
-        var (logProbs_N, entropy_N) = LogProbs.Of(loop.Model, loop.Model.Hidden(tokens), tokens, options.Rollouts.Temperature);
+        var pass = loop.Forward(tokens);
+        var (logProbs_N, entropy_N) = LogProbs.Of(loop.Model, pass.Hidden_BTD, tokens, options.Rollouts.Temperature);
         var output = GrpoLoss.Of(batch.Input(micro, logProbs_N, Reference(tokens), first), options.Loss);
         context.Progress("backward");
-        output.Loss.backward();
+        pass.Backward(output.Loss);
         sums.Add(output, entropy_N);
         if (!first) return;
         var computed = logProbs_N.detach().cpu().contiguous().data<float>().ToArray();

@@ -28,8 +28,11 @@ public sealed class BFloat16Products : IDisposable
     /// <summary>x Wᵀ + b, fp32 in and out.</summary>
     internal Tensor Multiply(Tensor x, Tensor weight, Tensor? bias)
     {
-        var product = nn.functional.linear(x.to(ScalarType.BFloat16), Copy(weight)).to(ScalarType.Float32);
-        return bias is null ? product : product + bias;
+        // What autograd needs of these it keeps itself.
+        using var narrow = x.to(ScalarType.BFloat16);
+        using var product = nn.functional.linear(narrow, Copy(weight));
+        var wide = product.to(ScalarType.Float32);
+        return bias is null ? wide : wide + bias;
     }
 
     public void Dispose()

@@ -87,12 +87,14 @@ public sealed class CausalLm : IDisposable
     });
 
     /// <summary>The state after the final norm, [B, T, D].</summary>
-    public Tensor Hidden(TokenBatch batch)
+    public Tensor Hidden(TokenBatch batch) => Pass(batch).Hidden_BTD;
+
+    /// <summary>A forward pass with its way back.</summary>
+    /// <param name="recompute">Whether the way back computes the layers again, for less memory.</param>
+    public TrainingPass Pass(TokenBatch batch, bool recompute = false)
     {
         var context = Context(batch);
-        var x_BTD = Embed(batch.Ids_BT);
-        foreach (var block in blocks) x_BTD = block.Forward(x_BTD, context);
-        return norm.Forward(x_BTD);
+        return new(() => Embed(batch.Ids_BT), [.. blocks.Select(block => (Func<Tensor, Tensor>)(x_BTD => block.Forward(x_BTD, context)))], norm.Forward, recompute);
     }
 
     /// <summary>The embeddings, then the state after each layer; the last one after the final norm, as transformers gives them. [B, T, D] each.</summary>

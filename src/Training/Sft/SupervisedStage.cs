@@ -42,14 +42,14 @@ internal static class SupervisedStage
             {
                 foreach (var micro in MicroBatches(rows, options, loopOptions))
                 {
-                    context.Progress("forward");
                     using var scope = NewDisposeScope();
                     using var tokens = options.Packing ? TokenBatch.Pack(micro, longest, context.Request.Device) : TokenBatch.Create(micro, context.Request.Device);
-                    var (logProbs_N, entropy_N) = LogProbs.Of(loop.Model, loop.Model.Hidden(tokens), tokens);
+                    var pass = loop.Forward(tokens);
+                    var (logProbs_N, entropy_N) = LogProbs.Of(loop.Model, pass.Hidden_BTD, tokens);
                     // The mean over all targets of the step, whatever the micro-batches.
                     var part = logProbs_N.sum() * (-1.0 / targets);
                     context.Progress("backward");
-                    part.backward();
+                    pass.Backward(part);
                     loss += part.item<float>();
                     entropy += entropy_N.sum().item<float>();
                 }

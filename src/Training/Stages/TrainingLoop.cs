@@ -51,11 +51,12 @@ internal sealed class TrainingLoop : IDisposable
         for (var step = firstStep; step <= options.MaxSteps; step++)
         {
             context.Progress("step");
+            ResidentMemory.ResetPeak();
             var clock = Stopwatch.StartNew();
             var record = run(step);
             // If we stop here: the update is lost with the process; the next attempt does it again from the last checkpoint.
             KillPoint.Pass("step-updated");
-            last = [.. record.Metrics, new("step_time", clock.Elapsed.TotalSeconds)];
+            last = [.. record.Metrics, .. Memory(), new("step_time", clock.Elapsed.TotalSeconds)];
             context.Journal.CommitStep(record with { Metrics = last });
             // If we stop here: the rows of steps after the last checkpoint are deleted by the next attempt's Begin, and written again.
             KillPoint.Pass("step-committed");
@@ -77,6 +78,13 @@ internal sealed class TrainingLoop : IDisposable
     /// <summary>Stands from a step's first forward to its last backward: the precision of its products. Null is fp32.</summary>
     public BFloat16Products? Products() => options.BFloat16 ? new() : null;
 
+    /// <summary>The model's forward pass of a micro-batch, and its way back.</summary>
+    public TrainingPass Forward(TokenBatch tokens)
+    {
+        context.Progress("forward");
+        return Model.Pass(tokens, options.GradientCheckpointing);
+    }
+
     /// <summary>Clips the gradients that backward left, steps, and clears them. A parameter without a gradient counts as one of zeros.</summary>
     /// <returns>The norm before clipping, and the rate.</returns>
     public (double GradNorm, double LearningRate) Update(int step)
@@ -95,6 +103,10 @@ internal sealed class TrainingLoop : IDisposable
         optimizer.Dispose();
         Model.Dispose();
     }
+
+    /// <summary>On a CPU alone: what a GPU holds does not lie in this process.</summary>
+    private IEnumerable<Metric> Memory() =>
+        context.Request.Device == "cpu" && ResidentMemory.PeakBytes() is { } peak ? [new("memory/peak_bytes", peak)] : [];
 
     private void Save(int step)
     {

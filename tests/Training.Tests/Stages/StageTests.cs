@@ -16,6 +16,8 @@ public sealed class StageTests
         Assert.Superset(new HashSet<string> { "config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json" }, Directory.GetFiles(result.ModelFolder!).Select(Path.GetFileName).ToHashSet()!);
         Assert.True(journal.Metric(20, "loss") < journal.Metric(1, "loss") - 0.3, $"{journal.Metric(1, "loss")} -> {journal.Metric(20, "loss")}");
         Assert.Equal(20, journal.TotalSteps);
+        // What a process of .NET with libtorch has at least, and less than any machine.
+        Assert.All(journal.Steps.Keys, step => Assert.InRange(journal.Metric(step, "memory/peak_bytes"), 5e7, 1e12));
     }
 
     [Fact]
@@ -53,6 +55,26 @@ public sealed class StageTests
         Assert.InRange(group.Metric(1, "sampling/sampling_logp_difference/max"), 1e-4, 0.1);
         var refused = Assert.Throws<InvalidInputException>(() => stages.Run("pretrain", "wrong", options + ",\"dtype\":\"float16\"}", new()));
         Assert.Equal(("options.dtype", "unknown_value"), (refused.Parameter, refused.Code));
+    }
+
+    [Theory, InlineData("float32", 4096), InlineData("bf16", 200)]
+    public void Layers_computed_again_train_the_same_model(string dtype, int budget)
+    {
+        using var stages = new StageHarness().WithBase();
+        string Supervised(bool again) => $$"""{"model":"base","dataset":"documents","max_steps":3,"batch_size":8,"learning_rate":0.001,"max_tokens_per_microbatch":{{budget}},"dtype":"{{dtype}}","gradient_checkpointing":{{(again ? "true" : "false")}}}""";
+        string Group(bool again) => $$"""
+            {"model":"base","dataset":"problems","max_steps":2,"prompts_per_step":2,"num_generations":4,"max_completion_length":20,"learning_rate":0.001,"num_iterations":2,"dtype":"{{dtype}}",
+             "gradient_checkpointing":{{(again ? "true" : "false")}},"rewards":[{"name":"language_consistency"}]}
+            """;
+        foreach (var (stage, options) in new (string, Func<bool, string>)[] { ("sft", Supervised), ("grpo", Group) })
+        {
+            var (plain, again) = (new MemoryJournal(), new MemoryJournal());
+            stages.Run(stage, stage + "plain", options(false), plain);
+            stages.Run(stage, stage + "again", options(true), again);
+            var last = plain.TotalSteps;
+            Assert.Equal(plain.Metric(last, "loss"), again.Metric(last, "loss"), 1e-6);
+            Assert.Equal(plain.Metric(last, "grad_norm"), again.Metric(last, "grad_norm"), 1e-5);
+        }
     }
 
     [Fact]
