@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Microsoft.EntityFrameworkCore;
 using Npgsql;
 
@@ -37,8 +38,8 @@ public sealed class ModelCatalog(IDbContextFactory<GradusDb> databases, NpgsqlDa
 
     /// <summary>Makes a built-in model's row under its fixed id, or corrects its folder; processes that start together do it once.</summary>
     /// <param name="write">Writes the folder; called under the lock, and only where <paramref name="folder"/> is not there.</param>
-    /// <param name="details">A JSON object.</param>
-    public async Task EnsureBuiltInAsync(string id, string name, string folder, string details, Action<string> write, CancellationToken cancellationToken)
+    /// <param name="details">Makes a JSON object of the folder.</param>
+    public async Task EnsureBuiltInAsync(string id, string name, string folder, Func<string, string> details, Action<string> write, CancellationToken cancellationToken)
     {
         await using var connection = await source.OpenConnectionAsync(cancellationToken);
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
@@ -55,8 +56,39 @@ public sealed class ModelCatalog(IDbContextFactory<GradusDb> databases, NpgsqlDa
         await connection.Statement("""
             insert into models (id, name, folder, details, built_in) values ($1, $2, $3, $4::jsonb, true)
             on conflict (id) do update set name = excluded.name, folder = excluded.folder, details = excluded.details
-            """, id, name, folder, details).ExecuteAsync(cancellationToken);
+            """, id, name, folder, details(folder)).ExecuteAsync(cancellationToken);
         await transaction.CommitAsync(cancellationToken);
+    }
+
+    /// <summary>Makes an imported model's row; from here on it is listed.</summary>
+    /// <param name="details">A JSON object.</param>
+    public async Task<Model> AddAsync(string id, string name, string folder, string details, CancellationToken cancellationToken)
+    {
+        await using (var connection = await source.OpenConnectionAsync(cancellationToken))
+        {
+            var replaced = 0;
+            await connection.Statement("insert into models (id, name, folder, details) values ($1, $2, $3, $4::jsonb)", id, name, folder, PostgresText.CleanJson(details, ref replaced))
+                .ExecuteAsync(cancellationToken);
+        }
+        return (await FindAsync(id, cancellationToken))!;
+    }
+
+    /// <summary>The model and those it was made of, one after the other, as far back as their rows are there; at most 64.</summary>
+    public async Task<IReadOnlyList<Ancestor>> LineageAsync(string id, CancellationToken cancellationToken)
+    {
+        await using var connection = await source.OpenConnectionAsync(cancellationToken);
+        return await connection.Statement("""
+            with recursive chain as (
+                select id, 0 as depth from models where id = $1
+                union all
+                select p.id, c.depth + 1 from chain c join models m on m.id = c.id join models p on p.id = m.details ->> 'parent' and p.id <> m.id where c.depth < 63)
+            select m.id, m.name, m.details, j.id, j.stage, j.seed, j.options, j.result, r.id, r.name, r.recipe ->> 'name'
+            from chain c join models m on m.id = c.id left join jobs j on j.id = m.job_id left join runs r on r.id = j.run_id order by c.depth
+            """, id).ListAsync(reader => new Ancestor(
+                reader.GetString(0), reader.GetString(1), JsonElement.Parse(reader.GetString(2)), reader.NullableString(3), reader.NullableString(4), reader.IsDBNull(5) ? null : reader.GetInt64(5),
+                Json(reader, 6), Json(reader, 7), reader.NullableString(8), reader.NullableString(9), reader.NullableString(10)), cancellationToken);
+
+        static JsonElement? Json(NpgsqlDataReader reader, int column) => reader.NullableString(column) is { } text ? JsonElement.Parse(text) : null;
     }
 
     /// <summary>Deletes a model's row, unless it is built in or a job that has not ended names it. The folder is the caller's to delete.</summary>
@@ -83,3 +115,11 @@ public sealed class ModelCatalog(IDbContextFactory<GradusDb> databases, NpgsqlDa
         return rows.GroupBy(row => row.Model).ToDictionary(row => row.Key, row => row.First().Alias);
     }
 }
+
+/// <summary>One model of a lineage, and the job that made it.</summary>
+/// <param name="JobId">Null for built-in and imported ones, and so are the job's fields.</param>
+/// <param name="Options">The stage's options as they were queued.</param>
+/// <param name="Result">The job's closing figures.</param>
+/// <param name="Recipe">The name of the recipe; null for a job by itself.</param>
+public sealed record Ancestor(
+    string ModelId, string Name, JsonElement Details, string? JobId, string? Stage, long? Seed, JsonElement? Options, JsonElement? Result, string? RunId, string? RunName, string? Recipe);

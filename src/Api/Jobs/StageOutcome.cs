@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Gradus.Persistence;
+using Gradus.Training.Model;
 using Gradus.Training.Stages;
 
 namespace Gradus.Api.Jobs;
@@ -47,12 +48,14 @@ internal static class StageOutcome
 
     private static string Details(AttemptDescription description, StageRequest request, string folder)
     {
-        var details = new JsonObject
-        {
-            ["run"] = description.RunId, ["run_name"] = description.RunName, ["name"] = description.Name, ["stage"] = description.Stage, ["seed"] = description.Seed,
-        };
-        if (request.Options.TryGetProperty("model", out var parent) && parent.ValueKind == JsonValueKind.String) details["parent"] = parent.GetString();
+        // Without a config.json it is what a toy stage of the tests made.
         var config = Path.Combine(folder, "config.json");
+        var details = File.Exists(config) ? JsonObject.Create(ModelDescription.Read(folder).ToJson())! : [];
+        foreach (var (name, value) in new (string, JsonNode)[]
+        {
+            ("run", description.RunId), ("run_name", description.RunName), ("name", description.Name), ("stage", description.Stage), ("seed", description.Seed),
+        }) details[name] = value;
+        if (request.Options.TryGetProperty("model", out var parent) && parent.ValueKind == JsonValueKind.String) details["parent"] = parent.GetString();
         if (File.Exists(config)) details["config"] = JsonNode.Parse(File.ReadAllText(config));
         return details.ToJsonString();
     }

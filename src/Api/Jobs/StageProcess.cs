@@ -111,7 +111,7 @@ internal static class StageProcess
     }
 
     /// <summary>The end of standard input is the worker's death, however it died: nobody is left to end this process then.</summary>
-    private static void WatchParent()
+    internal static void WatchParent()
     {
         var thread = new Thread(() =>
         {

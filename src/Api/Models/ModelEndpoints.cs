@@ -1,31 +1,23 @@
-using System.Text.Json;
 using Gradus.Api.Jobs;
 using Gradus.Api.Operations;
 using Gradus.Persistence;
 
 namespace Gradus.Api.Models;
 
-/// <summary>A model that can be trained further or talked to.</summary>
-/// <param name="Object">Always <c>model</c>.</param>
-/// <param name="Created">Unix seconds, as <c>created_at</c>; the name OpenAI's clients read.</param>
-/// <param name="OwnedBy">Always <c>gradus</c>.</param>
-/// <param name="Alias">The recipe's name where this is the newest result of that recipe, or its own where it is the newest import of that name: usable like the id; else null.</param>
-/// <param name="JobId">The job that made it; null for built-in ones.</param>
-/// <param name="Details">What is known of it: family, parameters, run, stage, ...</param>
-internal sealed record ModelContract(string Id, string Object, long Created, string OwnedBy, string Name, string? Alias, string? JobId, JsonElement Details, bool BuiltIn, long CreatedAt)
-{
-    public static ModelContract Of(Model model, IReadOnlyDictionary<string, string> aliases) => new(
-        model.Id, "model", Wire.Seconds(model.CreatedAt), "gradus", model.Name, aliases.GetValueOrDefault(model.Id), model.JobId, model.Details, model.BuiltIn, Wire.Seconds(model.CreatedAt));
-}
-
 /// <summary>/v1/models.</summary>
 internal static class ModelEndpoints
 {
+    private const string Example = """{"path": "SmolLM2-135M-Instruct", "name": "SmolLM2"}""";
+
     public static void MapModels(this WebApplication app)
     {
+        app.MapPost("/v1/models", ImportAsync)
+            .Describe("Models", "Import a model", "A folder of the server (`path`, below a folder that the setting Gradus:ModelRoots allows) in Hugging Face layout: config.json, safetensors (one file, or shards with their index), tokenizer.json, tokenizer_config.json or "
+                + "chat_template.jinja, generation_config.json. The answer comes when it has been copied and loaded once (minutes for a large model: give your client the time); whatever goes wrong leaves nothing. 422 where it cannot be loaded.")
+            .Takes<ImportRequest>(Example).Returns<ModelContract>(201);
         app.MapGet("/v1/models", ListAsync).Describe("Models", "List models", "Newest first.").WithQuery(Paging.Limit, Paging.After).Returns<ListContract<ModelContract>>(200);
         app.MapGet("/v1/models/{id}", FindAsync)
-            .Describe("Models", "Look at a model", "By id, or by alias: the name of a recipe stands for the newest result of that recipe, the name of an imported model for the newest of that name.").WithPath("id", "The model's id or alias.", "tiny").Returns<ModelContract>(200);
+            .Describe("Models", "Look at a model", "By id, or by alias: the name of a recipe stands for the newest result of that recipe, the name of an imported model for the newest of that name. With all it was made of, in `lineage`.").WithPath("id", "The model's id or alias.", "tiny").Returns<ModelContract>(200);
         app.MapDelete("/v1/models/{id}", DeleteAsync)
             .Describe("Models", "Delete a model", "With its folder. 409 for built-in ones and while a job that has not ended needs it.").WithPath("id", "The model's id.", "").Returns<DeletedContract>(200);
     }
@@ -38,8 +30,17 @@ internal static class ModelEndpoints
         return ListContract<ModelContract>.Of(rows, limit, model => ModelContract.Of(model, aliases), model => model.Id);
     }
 
-    private static async Task<ModelContract> FindAsync(string id, ModelCatalog models, CancellationToken cancel) =>
-        ModelContract.Of(await models.FindAsync(id, cancel) ?? throw ApiException.NotFound("model", id), await models.AliasesAsync(cancel));
+    private static async Task<ModelContract> FindAsync(string id, ModelCatalog models, CancellationToken cancel)
+    {
+        var model = await models.FindAsync(id, cancel) ?? throw ApiException.NotFound("model", id);
+        return ModelContract.Of(model, await models.AliasesAsync(cancel), await models.LineageAsync(model.Id, cancel));
+    }
+
+    private static async Task<IResult> ImportAsync(HttpContext context, ModelImport import, ModelCatalog models)
+    {
+        var model = await import.FolderAsync(await JsonBody.ReadAsync<ImportRequest>(context), context.RequestAborted);
+        return Results.Created($"/v1/models/{model.Id}", await FindAsync(model.Id, models, context.RequestAborted));
+    }
 
     private static async Task<DeletedContract> DeleteAsync(string id, ModelCatalog models, StateFolders folders, CancellationToken cancel)
     {

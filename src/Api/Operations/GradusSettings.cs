@@ -48,6 +48,17 @@ internal sealed record GradusSettings
     [Range(1, 1000)]
     public int MaxReportedLines { get; init; } = 20;
 
+    /// <summary>Folders of this machine below which models may be imported from (POST /v1/models with a path); default the folder <c>imports</c> of <see cref="StateFolder"/>.</summary>
+    public IReadOnlyList<string> ModelRoots { get; init; } = [];
+
+    /// <summary>The most bytes an imported model may have, over all its files, as they come and as they are kept.</summary>
+    [Range(1024, 1L << 44)]
+    public long MaxModelBytes { get; init; } = 64L << 30;
+
+    /// <summary>Seconds within which an imported model must have been loaded once.</summary>
+    [Range(5, 86_400)]
+    public double ModelCheckSeconds { get; init; } = 900;
+
     /// <summary>Seconds between two looks at the database by a progress stream.</summary>
     [Range(0.05, 60)]
     public double ProgressSeconds { get; init; } = 0.5;
@@ -103,7 +114,10 @@ internal sealed record GradusSettings
             throw new SettingsException($"Gradus:Url is '{settings.Url}'; expected is an address such as http://localhost:5080.");
         if (settings.Keys.Count == 0 && !url.IsLoopback)
             throw new SettingsException($"Gradus:Url is '{settings.Url}', which others can reach, and no key is set: set Gradus:Keys (Gradus__Keys=...), or listen on localhost.");
-        return settings with { StateFolder = Path.GetFullPath(settings.StateFolder) };
+        foreach (var root in settings.ModelRoots)
+            if (!Path.IsPathRooted(root)) throw new SettingsException($"Gradus:ModelRoots holds '{root}'; expected are absolute paths.");
+        var state = Path.GetFullPath(settings.StateFolder);
+        return settings with { StateFolder = state, ModelRoots = settings.ModelRoots.Count > 0 ? settings.ModelRoots : [Path.Combine(state, "imports")] };
     }
 }
 

@@ -1,5 +1,7 @@
-using System.Text.Json;
+using System.Text.Json.Nodes;
+using Gradus.Api.Models;
 using Gradus.Persistence;
+using Gradus.Training.Model;
 using Gradus.Training.Tasks;
 using Npgsql;
 
@@ -20,13 +22,20 @@ internal sealed class Preparation(Migrator migrator, DatasetStore datasets, Mode
         foreach (var dataset in BuiltIn.Datasets)
             if (await datasets.EnsureBuiltInAsync(dataset.Id, dataset.Name, () => dataset.Rows().Select(row => row.GetRawText()), cancellationToken))
                 log.LogInformation("The built-in dataset {Dataset} was stored", dataset.Id);
-        var details = JsonSerializer.Serialize(new { family = "llama", weights = false, description = "Configuration, tokenizer and chat template of the tiny recipes' models; train it by the stage pretrain." });
         PrepareFolder();
-        await models.EnsureBuiltInAsync(TinyModel.Id, "Tiny, untrained", Path.Combine(folders.Models, TinyModel.Id), details, TinyModel.Write, cancellationToken);
+        await models.EnsureBuiltInAsync(TinyModel.Id, "Tiny, untrained", Path.Combine(folders.Models, TinyModel.Id), DetailsOf, TinyModel.Write, cancellationToken);
+        await ImportPlace.SweepAsync(folders, async id => await models.FindAsync(id, cancellationToken) is not null);
         log.LogInformation("The database and the built-in objects were ready after {Seconds:0.0} s", time.GetElapsedTime(began).TotalSeconds);
     }
 
     public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    private static string DetailsOf(string folder)
+    {
+        var details = JsonObject.Create(ModelDescription.Read(folder).ToJson())!;
+        details["description"] = "Configuration, tokenizer and chat template of the tiny recipes' models, with random weights; train it by the stage pretrain.";
+        return details.ToJsonString();
+    }
 
     private async Task MigrateAsync(long began, CancellationToken cancel)
     {
@@ -54,6 +63,7 @@ internal sealed class Preparation(Migrator migrator, DatasetStore datasets, Mode
         try
         {
             Directory.CreateDirectory(folders.Models);
+            Directory.CreateDirectory(folders.Imports);
             // An upload's file goes when it is closed; a process that was killed leaves it.
             foreach (var file in Directory.CreateDirectory(folders.Uploads).EnumerateFiles())
                 if (file.LastWriteTimeUtc < time.GetUtcNow().UtcDateTime.AddDays(-1)) file.Delete();

@@ -5,6 +5,9 @@ internal sealed class StateFolders(GradusSettings settings, ILogger<StateFolders
 {
     public string Models => Path.Combine(settings.StateFolder, "models");
 
+    /// <summary>Where models are put to be imported, unless <see cref="GradusSettings.ModelRoots"/> names other folders.</summary>
+    public string Imports => Path.Combine(settings.StateFolder, "imports");
+
     /// <summary>Where uploads wait for their last line.</summary>
     public string Uploads => Path.Combine(settings.StateFolder, "uploads");
 

@@ -5,10 +5,10 @@ namespace Gradus.Training.Checkpoints;
 
 /// <summary>What a file was when it was written.</summary>
 /// <param name="Sha256">Hexadecimal, lower case.</param>
-internal readonly record struct WrittenFile(string Name, long Bytes, string Sha256);
+public readonly record struct WrittenFile(string Name, long Bytes, string Sha256);
 
 /// <summary>Files that are on the disk when the call returns, and the proof of what was written.</summary>
-internal static partial class DurableFile
+public static partial class DurableFile
 {
     /// <summary>Writes a file, hashing on the way, and waits until the disk has it.</summary>
     public static WrittenFile Write(string path, Func<string, Stream> create, Action<Stream> write)

@@ -48,6 +48,9 @@ public sealed unsafe class Safetensors : IDisposable
     /// <summary>The shape of a tensor.</summary>
     public long[] Shape(string name) => Find(name).Entry.Shape;
 
+    /// <summary>The format's word for how a tensor is stored: F32, F16, BF16, I64, ...</summary>
+    public string TypeOf(string name) => Find(name).Entry.Type;
+
     /// <summary>A tensor of its own: fp32 for floats, int64 for I64.</summary>
     public Tensor Read(string name)
     {

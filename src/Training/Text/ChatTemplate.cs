@@ -34,6 +34,10 @@ public sealed class ChatTemplate
         ? new ChatTemplate(files.Source, files.SpecialTokens, files.ToolSource, time)
         : null;
 
+    /// <summary>The name of the file of a model's folder that <see cref="Load"/> takes the template from; null where there is none.</summary>
+    /// <exception cref="InvalidInputException">A file does not parse.</exception>
+    public static string? FileOf(string folder) => ChatTemplateFiles.Read(folder)?.FileName;
+
     /// <summary>The prompt of a chat.</summary>
     /// <param name="messages">A list of objects with a string <c>role</c>; everything else is the template's matter.</param>
     /// <param name="addGenerationPrompt">End with what makes the model answer; not looked at when the final message is continued.</param>

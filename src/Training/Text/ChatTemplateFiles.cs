@@ -4,7 +4,8 @@ namespace Gradus.Training.Text;
 
 /// <summary>What a Hugging Face folder says of its chat template.</summary>
 /// <param name="ToolSource">The template named <c>tool_use</c>, of a list of templates or a file of its own.</param>
-internal sealed record ChatTemplateFiles(string Source, string? ToolSource, IReadOnlyDictionary<string, string> SpecialTokens)
+/// <param name="FileName">The file that holds it.</param>
+internal sealed record ChatTemplateFiles(string Source, string? ToolSource, IReadOnlyDictionary<string, string> SpecialTokens, string FileName)
 {
     /// <summary>Where a template for chats with tools stands, in new folders.</summary>
     public const string ToolTemplate = "additional_chat_templates/tool_use.jinja";
@@ -29,9 +30,9 @@ internal sealed record ChatTemplateFiles(string Source, string? ToolSource, IRea
         AddTokens(Json(Path.Combine(folder, "special_tokens_map.json")), tokens);
         AddTokens(config, tokens);
         var separate = Text(Path.Combine(folder, ToolTemplate));
-        if (Text(Path.Combine(folder, "chat_template.jinja")) is { } source) return new ChatTemplateFiles(source, separate, tokens);
-        if (Field(config, "tokenizer_config.json") is { } named) return new ChatTemplateFiles(named.Source, separate ?? named.ToolSource, tokens);
-        return Field(Json(Path.Combine(folder, "chat_template.json")), "chat_template.json") is { } processor ? new ChatTemplateFiles(processor.Source, separate ?? processor.ToolSource, tokens) : null;
+        if (Text(Path.Combine(folder, "chat_template.jinja")) is { } source) return new ChatTemplateFiles(source, separate, tokens, "chat_template.jinja");
+        if (Field(config, "tokenizer_config.json") is { } named) return new ChatTemplateFiles(named.Source, separate ?? named.ToolSource, tokens, "tokenizer_config.json");
+        return Field(Json(Path.Combine(folder, "chat_template.json")), "chat_template.json") is { } processor ? new ChatTemplateFiles(processor.Source, separate ?? processor.ToolSource, tokens, "chat_template.json") : null;
     }
 
     private static (string Source, string? ToolSource)? Field(JsonElement json, string file)

@@ -12,6 +12,7 @@ public sealed class SwaggerTests(ApiHost host)
     public async Task EveryExampleWorksAsItIs()
     {
         await host.SucceededRunAsync("r1-zero-tiny");
+        Gradus.Training.Tasks.TinyModel.Write(Path.Combine(host.Service.StateFolder, "imports", "SmolLM2-135M-Instruct"));
         var document = await host.Client.GetOkAsync("/swagger/v1/swagger.json");
         var paths = document.GetProperty("paths").EnumerateObject().ToArray();
         Assert.True(paths.Length >= 25, $"{paths.Length} paths");

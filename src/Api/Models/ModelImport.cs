@@ -1,0 +1,86 @@
+using System.Text.Json.Nodes;
+using Gradus.Api.Operations;
+using Gradus.Persistence;
+using Gradus.Training;
+
+namespace Gradus.Api.Models;
+
+/// <summary>
+/// Makes a model of files that others made. Nothing is listed before it is whole, has been loaded once and lies on the disk; a request that fails, is
+/// cancelled or whose process dies leaves nothing behind (<see cref="ImportPlace"/>).
+/// </summary>
+internal sealed class ModelImport(ModelCatalog models, StateFolders folders, GradusSettings settings, ModelCheck check)
+{
+    /// <summary>Copies a folder, or a GGUF file, of this machine.</summary>
+    public Task<Model> FolderAsync(ImportRequest request, CancellationToken cancel)
+    {
+        var path = request.Path.Length > 1 ? request.Path.TrimEnd('/') : request.Path;
+        return RunAsync(request.Name ?? DefaultName(path), async files =>
+        {
+            using var source = RootedFile.Open(path, settings.ModelRoots);
+            if (source.IsFile) await TakeAsync(source, Path.GetFileName(path), files, cancel);
+            else
+            {
+                foreach (var name in Names(source.RealPath))
+                {
+                    if (!ImportedFiles.IsKnown(name))
+                    {
+                        files.Skip(name);
+                        continue;
+                    }
+                    using var file = RootedFile.Open(Path.Combine(source.RealPath, name), [.. settings.ModelRoots, source.RealPath]);
+                    await TakeAsync(file, name, files, cancel);
+                }
+            }
+            return new JsonObject { ["kind"] = "folder", ["path"] = path };
+        }, cancel);
+    }
+
+    private async Task<Model> RunAsync(string name, Func<ImportedFiles, Task<JsonObject>> fill, CancellationToken cancel)
+    {
+        Require(name);
+        try
+        {
+            using var place = ImportPlace.Take(folders);
+            var files = new ImportedFiles(place.Aside, settings.MaxModelBytes);
+            var source = await fill(files);
+            source["format"] = Convert(files, place.Aside);
+            (source["files"], source["skipped"]) = (files.Count, files.Skipped);
+            var found = JsonObject.Create(await check.RunAsync(place.Aside, cancel))!;
+            found["source"] = source;
+            place.Seal();
+            var model = await models.AddAsync(place.Id, name, place.Folder, found.ToJsonString(), CancellationToken.None);
+            place.Keep();
+            return model;
+        }
+        catch (IOException full) when (full.HResult is 28 or unchecked((int)0x80070070))
+        {
+            throw new ApiException(StatusCodes.Status507InsufficientStorage, "The server's disk is full. Nothing was kept.", null, "disk_full");
+        }
+    }
+
+    /// <summary>What stands in a folder; of a folder in it only a file that belongs to a model, if there is one.</summary>
+    private static IEnumerable<string> Names(string folder) => Directory.EnumerateFileSystemEntries(folder).Select(entry => Path.GetFileName(entry))
+        .Select(name => ImportedFiles.Nested.FirstOrDefault(nested => nested.StartsWith(name + "/", StringComparison.Ordinal) && File.Exists(Path.Combine(folder, nested))) ?? name).Order(StringComparer.Ordinal);
+
+    private static async Task TakeAsync(RootedFile source, string name, ImportedFiles files, CancellationToken cancel)
+    {
+        if (!source.IsFile) throw new InvalidInputException($"'{name}' is not a file.", "path", "not_a_file");
+        await using var content = source.Read();
+        await files.TakeAsync(name, content.Length, content, cancel);
+    }
+
+    /// <summary>What it was: huggingface or gguf. A GGUF becomes a folder in Hugging Face layout.</summary>
+    private static string Convert(ImportedFiles files, string folder)
+    {
+        if (files.Gguf() is null) return "huggingface";
+        throw new InvalidInputException("GGUF files cannot be imported yet.", null, "unsupported");
+    }
+
+    private static string DefaultName(string path) => Path.GetFileName(path) is { Length: > 0 } name ? name : "imported";
+
+    private static void Require(string name)
+    {
+        if (name.Trim().Length == 0 || name.Length > 200 || name.Any(char.IsControl)) throw new InvalidInputException("'name' must be a text of 1 to 200 characters without control characters.", "name");
+    }
+}
