@@ -13,7 +13,8 @@ public sealed record Checkpoint(int Step, string Folder, JsonElement State, long
     internal const string OptimizerFile = "optimizer.safetensors", StateFile = "state.json";
 
     /// <summary>The model as it was.</summary>
-    public CausalLm LoadModel(string device) => CausalLm.Load(Folder, device);
+    /// <param name="folderOf">The folder of a model by its id: a checkpoint of an adapter holds the adapter alone.</param>
+    public CausalLm LoadModel(string device, Func<string, string> folderOf) => StoredModel.At(Folder, folderOf).Load(device);
 
     /// <summary>Puts the optimizer's means and count back as they were; its parameters must be the same.</summary>
     public void LoadOptimizer(AdamW optimizer)

@@ -35,9 +35,7 @@ public sealed class CheckpointStore(StageRequest request, int keep = 2, Func<str
         {
             List<WrittenFile> files =
             [
-                Write(aside, "config.json", stream => JsonSerializer.Serialize(stream, model.Config.ToJson())),
-                Write(aside, "generation_config.json", stream => JsonSerializer.Serialize(stream, model.GenerationConfig())),
-                Write(aside, "model.safetensors", stream => Safetensors.Write(stream, model.Parameters)),
+                .. model.Files.Select(file => Write(aside, file.Name, file.Write)),
                 Write(aside, Checkpoint.StateFile, stream => JsonSerializer.Serialize(stream, state)),
             ];
             if (optimizer is not null) files.Add(Write(aside, Checkpoint.OptimizerFile, stream => Safetensors.Write(stream, optimizer.State)));

@@ -1,5 +1,4 @@
 // Samples k completions of each held-out prompt and measures them. No checkpoint: every draw derives from the seed, a new attempt measures the same.
-using Gradus.Training.Model;
 using Gradus.Training.Rewards;
 using Gradus.Training.Rollouts;
 using Gradus.Training.Stages;
@@ -10,12 +9,12 @@ internal static class EvaluateStage
 {
     public static StageResult Run(EvaluateOptions options, StageContext context)
     {
-        var folder = context.FolderOf(options.Model);
+        var stored = context.Find(options.Model);
         var rubric = Rubric.FromOptions(options.Rewards);
         var sets = options.Sets.Select(set => (Set: set, Rows: context.Catalog.Rows(set.Dataset.Resolved))).ToArray();
         if (sets.FirstOrDefault(s => s.Rows.Count == 0).Set is { } empty) throw new InvalidInputException($"The evaluation set '{empty.Name}' holds no row.", "options.sets");
-        using var model = CausalLm.Load(folder, context.Request.Device);
-        using var collector = new RolloutCollector(model, StageContext.Text(folder), options.Rollouts, rubric, context);
+        using var model = stored.Load(context.Request.Device);
+        using var collector = new RolloutCollector(model, StageContext.Text(stored), options.Rollouts, rubric, context);
 
         var perStep = options.Rollouts.PromptsPerStep;
         context.Journal.Begin(1, sets.Sum(s => (s.Rows.Count + perStep - 1) / perStep));

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Gradus.Training.Lora;
 using Gradus.Training.Rollouts;
 using Gradus.Training.Stages;
 
@@ -11,6 +12,12 @@ public sealed record GrpoOptions : StageOptions
 
     /// <summary><c>model</c>: the policy that training starts from, and with <c>beta</c> above 0 the frozen reference.</summary>
     public required StageReference Model { get; init; }
+
+    /// <summary>
+    /// <c>adapter</c>: a new adapter on the model is trained, and nothing else; default none. The reference is the model without it. Its lora_dropout is off here, as
+    /// TRL turns dropout off: rollouts are sampled without, and the ratio of the two must begin at 1.
+    /// </summary>
+    public required AdapterOptions? Adapter { get; init; }
 
     public required DatasetOptions Data { get; init; }
 
@@ -35,6 +42,7 @@ public sealed record GrpoOptions : StageOptions
     internal static GrpoOptions Read(OptionReader reader) => new()
     {
         Model = reader.Reference("model", Artifact.Model),
+        Adapter = AdapterOptions.Read(reader),
         Data = DatasetOptions.Read(reader),
         Rollouts = RolloutOptions.Read(reader, prompts: 8, fewestGenerations: 2, generations: 8, greedyAllowed: false),
         Loop = LoopOptions.Read(reader, learningRate: 1e-6, scheduler: "constant"),

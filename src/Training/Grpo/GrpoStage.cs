@@ -1,4 +1,4 @@
-using Gradus.Training.Model;
+using Gradus.Training.Lora;
 using Gradus.Training.Rewards;
 using Gradus.Training.Rollouts;
 using Gradus.Training.Stages;
@@ -10,14 +10,15 @@ internal static class GrpoStage
 {
     public static StageResult Run(GrpoOptions options, StageContext context)
     {
-        var folder = context.FolderOf(options.Model);
-        var text = StageContext.Text(folder);
+        var stored = context.Find(options.Model);
+        var text = StageContext.Text(stored);
         var order = RowOrder.Open(options.Data, context);
         var rubric = Rubric.FromOptions(options.Rewards);
-        using var loop = new TrainingLoop(context, options.Loop, () => CausalLm.Load(folder, context.Request.Device));
-        using var reference = options.Loss.Beta > 0 ? CausalLm.Load(folder, context.Request.Device) : null;
+        using var loop = new TrainingLoop(context, options.Loop, () => AdapterStart.Load(options.Model, stored, options.Adapter, context));
+        if (loop.Model.Adapter is { Config.Dropout: > 0 }) context.Journal.Event("info", "lora_dropout is off in grpo, as in TRL.");
+        using var reference = options.Loss.Beta > 0 ? ReferencePolicy.Of(loop.Model, stored, context) : null;
         using var collector = new RolloutCollector(loop.Model, text, options.Rollouts, rubric, context);
         var step = new GrpoStep(options, loop, reference, order, collector, context);
-        return loop.Run(step.Run, step.Ends, folder);
+        return loop.Run(step.Run, step.Ends, stored.TextFolder);
     }
 }

@@ -8,13 +8,12 @@ using System.Diagnostics;
 using Gradus.Training.Model;
 using Gradus.Training.Rollouts;
 using Gradus.Training.Stages;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Gradus.Training.Grpo;
 
 /// <param name="reference">The frozen start of the stage; null where beta is 0.</param>
-internal sealed class GrpoStep(GrpoOptions options, TrainingLoop loop, CausalLm? reference, RowOrder order, RolloutCollector collector, StageContext context)
+internal sealed class GrpoStep(GrpoOptions options, TrainingLoop loop, ReferencePolicy? reference, RowOrder order, RolloutCollector collector, StageContext context)
 {
     private GrpoBatch? batch;
     private AdvantageSet? advantages;
@@ -65,7 +64,7 @@ internal sealed class GrpoStep(GrpoOptions options, TrainingLoop loop, CausalLm?
         using var tokens = batch.Tokens(micro, context.Request.Device);
         var pass = loop.Forward(tokens);
         var (logProbs_N, entropy_N) = LogProbs.Of(loop.Model, pass.Hidden_BTD, tokens, options.Rollouts.Temperature);
-        var output = GrpoLoss.Of(batch.Input(micro, logProbs_N, Reference(tokens), first), options.Loss);
+        var output = GrpoLoss.Of(batch.Input(micro, logProbs_N, reference?.LogProbs(tokens, options.Rollouts.Temperature), first), options.Loss);
         context.Progress("backward");
         pass.Backward(output.Loss);
         sums.Add(output, entropy_N);
@@ -73,12 +72,5 @@ internal sealed class GrpoStep(GrpoOptions options, TrainingLoop loop, CausalLm?
         var computed = logProbs_N.detach().cpu().contiguous().data<float>().ToArray();
         sums.AddDifference(batch.SamplingDifference(micro, computed));
         if (options.NumIterations > 1) batch.KeepOld(micro, computed);
-    }
-
-    private Tensor? Reference(TokenBatch tokens)
-    {
-        if (reference is null) return null;
-        using var noGradient = no_grad();
-        return LogProbs.Of(reference, reference.Hidden(tokens), tokens, options.Rollouts.Temperature).logProbs_N;
     }
 }

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Gradus.Training.Lora;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -13,7 +14,8 @@ namespace Gradus.Training.Model;
 public sealed class CausalLm : IDisposable
 {
     private readonly Dictionary<string, Tensor> byName = [];
-    private readonly List<KeyValuePair<string, Tensor>> parameters = [];
+    private readonly List<KeyValuePair<string, Tensor>> weights = [];
+    private readonly OrderedDictionary<string, Linear> linears = [];
     private readonly RotaryEmbedding rotary;
     private readonly DecoderBlock[] blocks;
     private readonly RmsNorm norm;
@@ -29,22 +31,31 @@ public sealed class CausalLm : IDisposable
         foreach (var (name, shape) in WeightNames.Of(config))
         {
             using var scope = NewDisposeScope();
-            var weights = fill(name, shape).to(Device).detach().requires_grad_(true).DetachFromDisposeScope();
-            byName.Add(name, weights);
-            parameters.Add(new(name, weights));
+            var tensor = fill(name, shape).to(Device).detach().requires_grad_(true).DetachFromDisposeScope();
+            byName.Add(name, tensor);
+            weights.Add(new(name, tensor));
         }
         embedding_VD = byName[WeightNames.Embedding];
-        head = new Linear(config.TieEmbeddings ? embedding_VD : byName[WeightNames.Head]);
         norm = Norm(WeightNames.FinalNorm);
         blocks = [.. Enumerable.Range(0, config.Layers).Select(Block)];
+        head = config.TieEmbeddings ? new Linear(embedding_VD) : Map("lm_head");
     }
 
     public ModelConfig Config { get; }
 
     public Device Device { get; }
 
-    /// <summary>All weights by their Hugging Face names, in a fixed order: leaves with gradient (without in a <see cref="Clone"/>).</summary>
-    public IReadOnlyList<KeyValuePair<string, Tensor>> Parameters => parameters;
+    /// <summary>What is trained, in a fixed order: all weights, or with an adapter its own alone. Leaves with gradient (without in a <see cref="Clone"/>).</summary>
+    public IReadOnlyList<KeyValuePair<string, Tensor>> Parameters => Adapter?.Parameters ?? weights;
+
+    /// <summary>All weights by their Hugging Face names, in a fixed order; an adapter's are not among them.</summary>
+    public IReadOnlyList<KeyValuePair<string, Tensor>> Weights => weights;
+
+    /// <summary>The linear maps by module name (<c>model.layers.0.self_attn.q_proj</c>), in a fixed order; the head only where it has weights of its own.</summary>
+    public IReadOnlyDictionary<string, Linear> Linears => linears;
+
+    /// <summary>The adapter that is laid on, or null.</summary>
+    public Adapter? Adapter { get; private set; }
 
     /// <summary>The layers, for whoever computes with their weights in place.</summary>
     public IReadOnlyList<DecoderBlock> Blocks => blocks;
@@ -123,30 +134,84 @@ public sealed class CausalLm : IDisposable
     /// <summary>Scores of every token of the vocabulary for each state, [N, V].</summary>
     public Tensor Logits(Tensor hidden_ND) => head.Forward(hidden_ND);
 
-    /// <summary>Writes config.json, generation_config.json and model.safetensors; the folder is made, what stands in it under those names is replaced.</summary>
+    /// <summary>Lays an adapter on: from now on it is what is trained, and the weights have no gradient. The model owns it.</summary>
+    public void Attach(Adapter adapter)
+    {
+        if (Adapter is not null) throw new InvalidOperationException("The model has an adapter already.");
+        Adapter = adapter;
+        foreach (var (_, tensor) in weights) tensor.requires_grad = false;
+        SetMaps(adapter);
+    }
+
+    /// <summary>Until what it returns is disposed, computes with another adapter of the same model, or with none (null): the reference of a run that trains one.</summary>
+    public IDisposable With(Adapter? other)
+    {
+        SetMaps(other);
+        return new Restoring(() => SetMaps(Adapter));
+    }
+
+    /// <summary>Adds what the adapter adds to the weights, W + scale * BA, and takes it off: a whole model that computes the same.</summary>
+    public void MergeAdapter()
+    {
+        if (Adapter is null) throw new InvalidOperationException("The model has no adapter to merge.");
+        using (var noGradient = no_grad())
+        {
+            foreach (var (name, map) in Adapter.Maps)
+            {
+                using var scope = NewDisposeScope();
+                linears[name].Weight.add_(map.Product());
+            }
+        }
+        SetMaps(null);
+        Adapter.Dispose();
+        Adapter = null;
+        foreach (var (_, tensor) in weights) tensor.requires_grad = true;
+    }
+
+    /// <summary>
+    /// Writes config.json, generation_config.json and model.safetensors, or with an adapter PEFT's two files; the folder is made, what stands in it under those
+    /// names is replaced.
+    /// </summary>
     public void Save(string folder)
     {
         Directory.CreateDirectory(folder);
-        ModelFolder.WriteJson(Path.Combine(folder, "config.json"), Config.ToJson());
-        ModelFolder.WriteJson(Path.Combine(folder, "generation_config.json"), GenerationConfig());
-        Safetensors.Write(Path.Combine(folder, "model.safetensors"), parameters);
+        foreach (var (name, write) in Files)
+        {
+            using var stream = File.Create(Path.Combine(folder, name));
+            write(stream);
+        }
     }
 
     /// <summary>A frozen copy: same weights, no gradient.</summary>
     public CausalLm Clone()
     {
         var copy = new CausalLm(Config, Device.ToString(), (name, _) => byName[name].detach().clone());
-        foreach (var (_, tensor) in copy.parameters) tensor.requires_grad = false;
+        foreach (var (_, tensor) in copy.weights) tensor.requires_grad = false;
         return copy;
     }
 
     public void Dispose()
     {
-        foreach (var (_, tensor) in parameters) tensor.Dispose();
+        foreach (var (_, tensor) in weights) tensor.Dispose();
+        Adapter?.Dispose();
         rotary.Dispose();
     }
 
-    internal JsonElement GenerationConfig()
+    /// <summary>The files that keep what is trained, and what writes each.</summary>
+    internal IReadOnlyList<(string Name, Action<Stream> Write)> Files => Adapter is { } adapter
+        ?
+        [
+            (AdapterConfig.File, stream => ModelFolder.WriteJson(stream, adapter.ToJson(this))),
+            (Lora.Adapter.WeightsFile, stream => Safetensors.Write(stream, adapter.Parameters)),
+        ]
+        :
+        [
+            ("config.json", stream => ModelFolder.WriteJson(stream, Config.ToJson())),
+            ("generation_config.json", stream => ModelFolder.WriteJson(stream, GenerationConfig())),
+            ("model.safetensors", stream => Safetensors.Write(stream, weights)),
+        ];
+
+    private JsonElement GenerationConfig()
     {
         var json = new JsonObject { ["do_sample"] = true, ["eos_token_id"] = new JsonArray([.. Config.EndTokens.Select(end => (JsonNode)end)]) };
         if (Config.PadToken is { } pad) json["pad_token_id"] = pad;
@@ -169,12 +234,25 @@ public sealed class CausalLm : IDisposable
 
     private DecoderBlock Block(int layer)
     {
-        Linear Map(string part) => new(byName[WeightNames.Layer(layer, part + ".weight")], byName.GetValueOrDefault(WeightNames.Layer(layer, part + ".bias")));
-        var attention = new AttentionWeights(Map("self_attn.q_proj"), Map("self_attn.k_proj"), Map("self_attn.v_proj"), Map("self_attn.o_proj"));
+        Linear Part(string part) => Map(WeightNames.Layer(layer, part));
+        var attention = new AttentionWeights(Part("self_attn.q_proj"), Part("self_attn.k_proj"), Part("self_attn.v_proj"), Part("self_attn.o_proj"));
         return new DecoderBlock(
             Norm(WeightNames.Layer(layer, "input_layernorm.weight")), new Attention(Config, layer, attention),
             Norm(WeightNames.Layer(layer, "post_attention_layernorm.weight")),
-            new FeedForward(Map("mlp.gate_proj"), Map("mlp.up_proj"), Map("mlp.down_proj")));
+            new FeedForward(Part("mlp.gate_proj"), Part("mlp.up_proj"), Part("mlp.down_proj")));
+    }
+
+    private Linear Map(string module)
+    {
+        var map = new Linear(byName[module + ".weight"], byName.GetValueOrDefault(module + ".bias"));
+        linears.Add(module, map);
+        return map;
+    }
+
+    private void SetMaps(Adapter? adapter)
+    {
+        foreach (var linear in linears.Values) linear.Adapter = null;
+        foreach (var (name, map) in adapter?.Maps ?? []) linears[name].Adapter = map;
     }
 
     private RmsNorm Norm(string name) => new(byName[name], Config.NormEpsilon);

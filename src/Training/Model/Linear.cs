@@ -1,3 +1,4 @@
+using Gradus.Training.Lora;
 using TorchSharp;
 using static TorchSharp.torch;
 using F = TorchSharp.torch.nn.functional;
@@ -13,6 +14,13 @@ public sealed class Linear(Tensor weight, Tensor? bias = null)
 
     public Tensor? Bias { get; } = bias;
 
-    /// <summary>[..., in] to [..., out], fp32; multiplied in bf16 where this thread stands in <see cref="BFloat16Products"/>.</summary>
-    public Tensor Forward(Tensor x) => BFloat16Products.Current is { } products ? products.Multiply(x, Weight, Bias) : F.linear(x, Weight, Bias);
+    /// <summary>What an adapter adds to the map; null where there is none, or it is off.</summary>
+    public LowRank? Adapter { get; internal set; }
+
+    /// <summary>[..., in] to [..., out], fp32; the map itself is multiplied in bf16 where this thread stands in <see cref="BFloat16Products"/>, an adapter never.</summary>
+    public Tensor Forward(Tensor x)
+    {
+        var y = BFloat16Products.Current is { } products ? products.Multiply(x, Weight, Bias) : F.linear(x, Weight, Bias);
+        return Adapter is { } adapter ? y + adapter.Forward(x) : y;
+    }
 }

@@ -43,5 +43,11 @@ public static class ModelFolder
         }
     }
 
-    internal static void WriteJson(string file, JsonElement json) => File.WriteAllBytes(file, JsonSerializer.SerializeToUtf8Bytes(json, indented));
+    internal static void WriteJson(string file, JsonElement json)
+    {
+        using var stream = File.Create(file);
+        WriteJson(stream, json);
+    }
+
+    internal static void WriteJson(Stream stream, JsonElement json) => JsonSerializer.Serialize(stream, json, indented);
 }

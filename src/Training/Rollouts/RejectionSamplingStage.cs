@@ -2,7 +2,6 @@
 // which begins at the first step, makes the same rows.
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using Gradus.Training.Model;
 using Gradus.Training.Rewards;
 using Gradus.Training.Stages;
 
@@ -12,14 +11,14 @@ internal static class RejectionSamplingStage
 {
     public static StageResult Run(RejectionSamplingOptions options, StageContext context)
     {
-        var folder = context.FolderOf(options.Model);
+        var stored = context.Find(options.Model);
         var rubric = Rubric.FromOptions(options.Rewards);
         if (options.Accept.Keys.Except(rubric.Names).FirstOrDefault() is { } unknown)
             throw new InvalidInputException($"'options.accept.{unknown}' is none of the rewards here: {string.Join(", ", rubric.Names)}.", $"options.accept.{unknown}", "unknown_field");
         var prompts = RowOrder.Read(options.Data, context).SelectMany(p => p.Rows).ToArray();
         if (prompts.Length == 0) throw new InvalidInputException("The dataset holds no prompt to sample from.", "options.dataset");
-        using var model = CausalLm.Load(folder, context.Request.Device);
-        using var collector = new RolloutCollector(model, StageContext.Text(folder), options.Rollouts, rubric, context);
+        using var model = stored.Load(context.Request.Device);
+        using var collector = new RolloutCollector(model, StageContext.Text(stored), options.Rollouts, rubric, context);
 
         var perStep = options.Rollouts.PromptsPerStep;
         var steps = (prompts.Length + perStep - 1) / perStep;

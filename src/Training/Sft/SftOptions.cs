@@ -1,3 +1,4 @@
+using Gradus.Training.Lora;
 using Gradus.Training.Stages;
 
 namespace Gradus.Training.Sft;
@@ -10,8 +11,11 @@ public sealed record SftOptions : StageOptions
 {
     public override Artifact Makes => Artifact.Model;
 
-    /// <summary><c>model</c>: where training starts.</summary>
+    /// <summary><c>model</c>: where training starts; an adapter is trained further on its base.</summary>
     public required StageReference Model { get; init; }
+
+    /// <summary><c>adapter</c>: a new adapter on the model is trained, and nothing else; default none.</summary>
+    public required AdapterOptions? Adapter { get; init; }
 
     public required DatasetOptions Data { get; init; }
 
@@ -22,6 +26,7 @@ public sealed record SftOptions : StageOptions
     internal static SftOptions Read(OptionReader reader) => new()
     {
         Model = reader.Reference("model", Artifact.Model),
+        Adapter = AdapterOptions.Read(reader),
         Data = DatasetOptions.Read(reader),
         Supervised = SupervisedOptions.Read(reader),
         Loop = LoopOptions.Read(reader, learningRate: 2e-5, scheduler: "linear"),

@@ -1,6 +1,7 @@
 // pretrain and sft: one loop over rows, cross-entropy on the targets (PromptEncoder.EncodeExample says which). They differ in where the weights come from.
 using System.Diagnostics;
 using System.Text.Json;
+using Gradus.Training.Lora;
 using Gradus.Training.Model;
 using Gradus.Training.Stages;
 using Gradus.Training.Text;
@@ -13,13 +14,13 @@ internal static class SupervisedStage
 {
     public static StageResult Run(SftOptions options, StageContext context)
     {
-        var folder = context.FolderOf(options.Model);
-        return Run(options.Data, options.Supervised, options.Loop, folder, () => CausalLm.Load(folder, context.Request.Device), context);
+        var stored = context.Find(options.Model);
+        return Run(options.Data, options.Supervised, options.Loop, stored.TextFolder, () => AdapterStart.Load(options.Model, stored, options.Adapter, context), context);
     }
 
     public static StageResult Run(PretrainOptions options, StageContext context)
     {
-        var folder = context.FolderOf(options.Model);
+        var folder = context.Find(options.Model).WeightsFolder;
         var parsed = options.ConfigOf(folder);
         return Run(options.Data, options.Supervised, options.Loop, folder, () => CausalLm.Create(parsed, context.Seed, context.Request.Device), context);
     }
@@ -40,9 +41,10 @@ internal static class SupervisedStage
             double loss = 0, entropy = 0;
             using (loop.Products())
             {
-                foreach (var micro in MicroBatches(rows, options, loopOptions))
+                foreach (var (number, micro) in MicroBatches(rows, options, loopOptions).Index())
                 {
                     using var scope = NewDisposeScope();
+                    using var dropout = loop.Model.Adapter?.Drop(context.Seed, step, number);
                     using var tokens = options.Packing ? TokenBatch.Pack(micro, longest, context.Request.Device) : TokenBatch.Create(micro, context.Request.Device);
                     var pass = loop.Forward(tokens);
                     var (logProbs_N, entropy_N) = LogProbs.Of(loop.Model, pass.Hidden_BTD, tokens);

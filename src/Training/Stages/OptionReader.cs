@@ -26,6 +26,9 @@ internal sealed class OptionReader
     /// <summary>Every model and dataset that was read, in order.</summary>
     public List<StageReference> References { get; private init; } = [];
 
+    /// <summary>The fields that were asked for so far.</summary>
+    public IEnumerable<string> Known => known;
+
     public string At(string name) => Path.Length == 0 ? name : $"{Path}.{name}";
 
     public bool Has(string name) => Find(name) is not null;
@@ -37,6 +40,10 @@ internal sealed class OptionReader
             throw OutOfRange(name, $"a whole number from {low} to {high}", value);
         return number;
     }
+
+    /// <summary>An item of a list.</summary>
+    public static int IntegerOf(JsonElement value, string path, int low, int high) => value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var number) && number >= low && number <= high
+        ? number : throw new InvalidInputException($"'{path}' must be a whole number from {low} to {high}, not {Shown(value)}.", path, "out_of_range");
 
     public int? OptionalInteger(string name, int low, int high) => Has(name) ? Integer(name, null, low, high) : null;
 

@@ -1,3 +1,4 @@
+using Gradus.Training.Model;
 using Gradus.Training.Text;
 
 namespace Gradus.Training.Stages;
@@ -10,7 +11,8 @@ internal sealed record StageContext(StageRequest Request, IRunJournal Journal, I
     /// <summary>The folder of the finished model.</summary>
     public string ModelFolder => Path.Combine(Request.Folder, "model");
 
-    public string FolderOf(StageReference model) => Catalog.ModelFolder(model.Resolved);
+    /// <summary>Where a model lies.</summary>
+    public StoredModel Find(StageReference model) => StoredModel.At(Catalog.ModelFolder(model.Resolved), Catalog.ModelFolder);
 
     /// <summary>Says that the stage lives, and leaves where it is cancelled.</summary>
     public void Progress(string phase)
@@ -21,8 +23,8 @@ internal sealed record StageContext(StageRequest Request, IRunJournal Journal, I
 
     public void Warn(string message) => Journal.Event("warning", message);
 
-    /// <summary>The text side of a model's folder.</summary>
-    public static TextEncoder Text(string folder) => new(PromptEncoder.Load(folder), Model.ModelConfig.Read(folder).EndTokens);
+    /// <summary>The text side of a model.</summary>
+    public static TextEncoder Text(StoredModel model) => new(PromptEncoder.Load(model.TextFolder), model.Config().EndTokens);
 }
 
 /// <summary>Text to tokens and back, as one model does it.</summary>

@@ -26,7 +26,7 @@ internal sealed class TrainingLoop : IDisposable
         store = new CheckpointStore(context.Request, options.SaveTotalLimit);
         context.Progress("load");
         var checkpoint = store.Load(context.Warn);
-        Model = checkpoint?.LoadModel(context.Request.Device) ?? start();
+        Model = checkpoint?.LoadModel(context.Request.Device, context.Catalog.ModelFolder) ?? start();
         optimizer = new AdamW(Model.Parameters, new AdamWOptions { Beta1 = options.Beta1, Beta2 = options.Beta2, Epsilon = options.Epsilon, WeightDecay = options.WeightDecay });
         checkpoint?.LoadOptimizer(optimizer);
         Tokens = checkpoint?.State.GetProperty("num_tokens").GetInt64() ?? 0;

@@ -36,7 +36,7 @@ public sealed class CheckpointKillTests : IDisposable
         var store = new CheckpointStore(Request(folder.Path) with { Stamp = 2, Checkpoints = [record] });
         var checkpoint = store.Load(report => Assert.Fail(report))!;
         Assert.Equal(1, checkpoint.Step);
-        using var model = checkpoint.LoadModel("cpu");
+        using var model = checkpoint.LoadModel("cpu", _ => throw new InvalidOperationException());
         store.RemoveOld();
         Assert.Equal(["00000001-1"], Directory.GetDirectories(folder["checkpoints"]).Select(Path.GetFileName));
     }

@@ -26,7 +26,7 @@ public sealed class CheckpointStoreTests : IDisposable
 
         var checkpoint = Store(record).Load(reports.Add)!;
         Assert.Equal((3, 3), (checkpoint.Step, checkpoint.State.GetProperty("rows").GetInt32()));
-        using var resumed = checkpoint.LoadModel("cpu");
+        using var resumed = checkpoint.LoadModel("cpu", _ => throw new InvalidOperationException());
         using var resumedOptimizer = new AdamW(resumed.Parameters, new AdamWOptions());
         checkpoint.LoadOptimizer(resumedOptimizer);
         for (var step = 4; step <= 5; step++) CausalLmTests.Step(resumed, resumedOptimizer, step);

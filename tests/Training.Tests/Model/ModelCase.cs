@@ -44,11 +44,10 @@ public sealed class ModelCase : IDisposable
     public Tensor Expected(string name) => expected.Read(name);
 
     /// <summary>The real positions of an expected [B, T, ...], row after row.</summary>
-    public Tensor Real(string name, int without = 0)
-    {
-        var tensor = Expected(name);
-        return cat(Tokens.Select((row, b) => tensor.select(0, b).narrow(0, starts[b], row.Length - without)).ToArray());
-    }
+    public Tensor Real(string name, int without = 0) => RealOf(Expected(name), without);
+
+    /// <summary>The real positions of a [B, T, ...] that is padded as theirs are.</summary>
+    public Tensor RealOf(Tensor tensor, int without = 0) => cat(Tokens.Select((row, b) => tensor.select(0, b).narrow(0, starts[b], row.Length - without)).ToArray());
 
     /// <summary>The same positions of our [B, T, ...], padded on the right.</summary>
     public Tensor Real(Tensor ours, int without = 0) => cat(Tokens.Select((row, b) => ours.select(0, b).narrow(0, 0, row.Length - without)).ToArray());

@@ -35,6 +35,9 @@ internal sealed class StageHarness : ICatalog, IDisposable
 
     public static JsonElement Json(string text) => JsonDocument.Parse(text).RootElement;
 
+    /// <summary>Makes what a stage made a model of the catalog.</summary>
+    public void Keep(string id, StageResult result) => models[id] = result.ModelFolder!;
+
     /// <summary>A model that has seen a few documents, under the id "base".</summary>
     public StageHarness WithBase()
     {

@@ -38,7 +38,7 @@ public sealed unsafe class VectorDecoder : IDecoder
     public static bool Supports(CausalLm model)
     {
         var config = model.Config;
-        return Vector512.IsHardwareAccelerated && model.Device.type == DeviceType.CPU
+        return Vector512.IsHardwareAccelerated && model.Device.type == DeviceType.CPU && model.Adapter is null
             && new[] { config.HiddenSize, config.VocabularySize, config.FeedForwardSize, config.KeyValueHeads * config.HeadDim }.Min() >= LaneProduct.LeastOutputs;
     }
 
