@@ -62,7 +62,7 @@ internal sealed class RowCheck(RowMap? map)
             return ("prompt", $"Beside 'prompt' a row needs 'completion' (to imitate) or 'answer' (to be checked against); this one has {Fields(row)}.");
         }
         if (row.TryGetProperty("text", out var text)) return ("text", text.ValueKind == JsonValueKind.String && text.GetString()!.Length > 0 ? null : "'text' must be a text that is not empty.");
-        return ("", $"A row needs 'messages', 'prompt' with 'completion' or 'answer', or 'text'; this one has {Fields(row)}.");
+        return ("", $"A row needs 'messages', 'prompt' with 'completion' or 'answer', or 'text', or a 'map' (before the file) that makes one of these; this one has {Fields(row)}.");
     }
 
     private static string? Text(JsonElement value, string name) => value.ValueKind switch

@@ -1,5 +1,6 @@
 // The rollouts of one step cut into micro-batches for the trainer. All tokens are counted first, so that the normaliser is the whole step's.
-// Rollouts of groups without spread count there, and are computed only where the divergence from a reference needs them.
+// Rollouts of groups without spread count there, and are computed only where the divergence from a reference needs them. Rollouts of a group share lines, in
+// which their prompt is computed once.
 using Gradus.Training.Model;
 using Gradus.Training.Rollouts;
 using TorchSharp;
@@ -9,7 +10,14 @@ namespace Gradus.Training.Grpo;
 
 internal sealed class GrpoBatch
 {
+    /// <summary>
+    /// How long a line may be before attention, which grows with it, costs as much a token as all else: what a prompt saved is worth. Fewer operations would say 3,000 (of
+    /// 135 million parameters), but attention's are slow ones.
+    /// </summary>
+    private const double CostlyLine = 1000;
+
     private readonly Rollout[] rollouts;
+    private readonly int[] lineOf;
     private readonly TokenRow[] rows;
     private readonly double[] weights;
     private readonly double[] advantages;
@@ -26,7 +34,11 @@ internal sealed class GrpoBatch
         weights = [.. rollouts.Select(r => GrpoLoss.TokenWeight(options.Loss.LossType, r.Tokens.Length, rollouts.Length, CompletionTokens))];
         int[] live = [.. Enumerable.Range(0, rollouts.Length).Where(i => advantages[i] != 0 || options.Loss.Beta > 0)];
         Skipped = rollouts.Length - live.Length;
-        MicroBatches = [.. TokenBatch.Split([.. live.Select(i => rows[i].Tokens.Length)], options.Loop.MaxTokensPerMicrobatch).Select(m => m.Select(i => live[i]).ToArray())];
+        int[][] lines = [.. live.GroupBy(i => i / groups[0].Rollouts.Count).SelectMany(group => Lines([.. group], options.Loop.MaxTokensPerMicrobatch))];
+        lineOf = new int[rollouts.Length];
+        for (var line = 0; line < lines.Length; line++)
+            foreach (var i in lines[line]) lineOf[i] = line;
+        MicroBatches = [.. TokenBatch.Split([.. lines.Select(Length)], options.Loop.MaxTokensPerMicrobatch).Select(m => m.SelectMany(line => lines[line]).ToArray())];
     }
 
     public int Rollouts => rollouts.Length;
@@ -42,7 +54,7 @@ internal sealed class GrpoBatch
     /// <summary>Places of the rollouts of each micro-batch.</summary>
     public IReadOnlyList<int[]> MicroBatches { get; }
 
-    public TokenBatch Tokens(int[] micro, string device) => TokenBatch.Create([.. micro.Select(i => rows[i])], device);
+    public TokenBatch Tokens(int[] micro, string device) => TokenBatch.Share([.. micro.GroupBy(i => lineOf[i]).Select(line => line.Select(i => rows[i]).ToArray())], device);
 
     /// <summary>The loss's input; tensors belong to the current dispose scope.</summary>
     public GrpoLossInput Input(int[] micro, Tensor logProbs_N, Tensor? reference_N, bool firstUpdate)
@@ -77,6 +89,17 @@ internal sealed class GrpoBatch
         }
         return (sum, max);
     }
+
+    /// <summary>The cut of a group's rollouts into lines, like lengths together, that costs least by <see cref="CostlyLine"/>. It depends on the lengths alone.</summary>
+    private int[][] Lines(int[] group, int longest)
+    {
+        int[] order = [.. group.OrderByDescending(i => rows[i].Tokens.Length).ThenBy(i => i)];
+        return Enumerable.Range(1, order.Length).Select(size => order.Chunk(size).ToArray()).Where(cut => cut[0].Length == 1 || cut.All(line => Length(line) <= longest))
+            .MinBy(cut => cut.Select(Length).Sum(length => length * (1 + (length / CostlyLine))))!;
+    }
+
+    /// <summary>Tokens of a line: the prompt once, and every completion.</summary>
+    private int Length(int[] line) => rows[line[0]].FirstTarget + line.Sum(i => rollouts[i].Tokens.Length);
 
     private Tensor Flat(int[] micro, Func<int, int, float> value, Device device) =>
         tensor(micro.SelectMany(i => Enumerable.Range(0, rollouts[i].Tokens.Length).Select(n => value(i, n))).ToArray(), device: device);

@@ -9,14 +9,17 @@ public sealed record TokenRow(int[] Tokens, int FirstTarget);
 
 /// <summary>
 /// Rows as the trainer computes them. One row a line, padded on the right: padding comes after everything a real position may look at, so the causal mask
-/// alone is right. Or several rows packed into a line: positions restart with each, and a mask of blocks keeps them apart. Masks come from lengths,
-/// never from token ids.
+/// alone is right. Or several rows packed into a line: positions restart with each, and a mask of blocks keeps them apart. Or rows that begin alike, with their
+/// beginning once: each goes on from its end, and sees it and itself. Masks come from lengths, never from token ids.
 /// </summary>
 // Shapes: B lines, T positions of the longest line, N targets over all rows, in the order of the rows.
 public sealed class TokenBatch : IDisposable
 {
     /// <summary>What a forward and backward pass costs beside its tokens, in tokens: calls, and adding up the gradients. Measured: 64 beats 128 and 256 at 0.8M parameters.</summary>
     private const int BatchCost = 64;
+
+    /// <summary>What is no row's own: padding, and the beginning that a line's rows share.</summary>
+    private const int Padding = -1, Shared = -2;
 
     private TokenBatch(Tensor ids, Tensor positions, Tensor? allowed, Tensor sources, Tensor targets, int[] targetRow, int tokenCount, bool restarts)
     {
@@ -76,6 +79,23 @@ public sealed class TokenBatch : IDisposable
         return Create([.. lines.Select(line => line.Rows.ToArray())], rows, device);
     }
 
+    /// <summary>Rows that begin alike, with the beginning once in a line.</summary>
+    /// <param name="lines">Each line's rows, whose tokens before the first target are the same. Targets come in this order.</param>
+    /// <exception cref="ArgumentException">Also where a line's rows do not begin alike.</exception>
+    public static TokenBatch Share(IReadOnlyList<IReadOnlyList<TokenRow>> lines, string device = "cpu")
+    {
+        if (lines.Any(line => line.Any(row => !row.Tokens.AsSpan(0, row.FirstTarget).SequenceEqual(line[0].Tokens.AsSpan(0, line[0].FirstTarget)))))
+            throw new ArgumentException("The rows of a line must begin alike.", nameof(lines));
+        var first = 0;
+        var places = new List<int[]>();
+        foreach (var line in lines)
+        {
+            places.Add([.. Enumerable.Range(first, line.Count)]);
+            first += line.Count;
+        }
+        return Create([.. places], [.. lines.SelectMany(line => line)], device, share: true);
+    }
+
     /// <summary>
     /// Micro-batches of rows, indices into <paramref name="lengths"/>: rows of like length together, the longest first, none above a budget of tokens with
     /// padding (a row longer than that is alone). Of all such cuts the one whose padded tokens cost least, a batch itself counted as <see cref="BatchCost"/>
@@ -114,14 +134,17 @@ public sealed class TokenBatch : IDisposable
         Targets_N.Dispose();
     }
 
-    private static TokenBatch Create(int[][] lines, IReadOnlyList<TokenRow> rows, string device)
+    private static TokenBatch Create(int[][] lines, IReadOnlyList<TokenRow> rows, string device, bool share = false)
     {
         if (rows.Count == 0) throw new ArgumentException("A batch needs a row.", nameof(rows));
         foreach (var (tokens, first) in rows)
         {
             if (tokens.Length == 0 || first < 1 || first > tokens.Length) throw new ArgumentException($"A row needs a token and its first target from 1 to its length, not {first} of {tokens.Length}.", nameof(rows));
         }
-        int length = lines.Max(line => line.Sum(row => rows[row].Tokens.Length)), packed = lines.Max(line => line.Length);
+        // Nothing is shared where every line has one row.
+        share &= lines.Any(line => line.Length > 1);
+        int Given(int[] line) => share ? rows[line[0]].FirstTarget : 0;
+        int length = lines.Max(line => Given(line) + line.Sum(row => rows[row].Tokens.Length - Given(line))), packed = lines.Max(line => line.Length);
         var ids = new long[lines.Length * length];
         var positions = new long[ids.Length];
         var starts = new int[rows.Count];
@@ -130,13 +153,15 @@ public sealed class TokenBatch : IDisposable
         {
             var place = line * length;
             var end = place + length;
+            var given = Given(lines[line]);
+            for (var i = 0; i < given; i++, place++) (ids[place], positions[place], rowOf[place]) = (rows[lines[line][0]].Tokens[i], i, Shared);
             foreach (var row in lines[line])
             {
-                starts[row] = place;
-                for (var i = 0; i < rows[row].Tokens.Length; i++, place++) (ids[place], positions[place], rowOf[place]) = (rows[row].Tokens[i], i, row);
+                starts[row] = place - given;
+                for (var i = given; i < rows[row].Tokens.Length; i++, place++) (ids[place], positions[place], rowOf[place]) = (rows[row].Tokens[i], i, row);
             }
             // Padding counts on in unpacked lines, so that all lines share their positions; in packed ones it is a row of its own, behind the last.
-            for (var i = packed == 1 ? place - (end - length) : 0; place < end; i++, place++) (positions[place], rowOf[place]) = (i, -1);
+            for (var i = packed == 1 ? place - (end - length) : 0; place < end; i++, place++) (positions[place], rowOf[place]) = (i, Padding);
         }
 
         var targets = new List<long>();
@@ -147,10 +172,12 @@ public sealed class TokenBatch : IDisposable
             for (var i = rows[row].FirstTarget; i < rows[row].Tokens.Length; i++)
             {
                 targets.Add(rows[row].Tokens[i]);
-                sources.Add(starts[row] + i - 1);
+                // The first target follows what is given, wherever the row itself stands.
+                sources.Add(share && i == rows[row].FirstTarget ? LineOf(starts[row] + i) + i - 1 : starts[row] + i - 1);
                 targetRow.Add(row);
             }
         }
+        long LineOf(int place) => place / length * length;
         return new TokenBatch(
             Long(ids, device, lines.Length, length), Long(positions, device, lines.Length, length), packed == 1 ? null : Blocks(rowOf, lines.Length, length, device),
             Long([.. sources], device, sources.Count), Long([.. targets], device, targets.Count), [.. targetRow], rows.Sum(row => row.Tokens.Length), packed > 1);
@@ -162,7 +189,7 @@ public sealed class TokenBatch : IDisposable
         for (var place = 0; place < rowOf.Length; place++)
         {
             var line = place / length * length;
-            for (var other = line; other <= place; other++) allowed[((long)place * length) + other - line] = rowOf[other] == rowOf[place];
+            for (var other = line; other <= place; other++) allowed[((long)place * length) + other - line] = rowOf[other] == rowOf[place] || (rowOf[other] == Shared && rowOf[place] >= 0);
         }
         return torch.tensor(allowed, [lines, length, length], device: torch.device(device));
     }

@@ -57,6 +57,29 @@ public sealed class TokenBatchTests : IDisposable
     }
 
     [Fact]
+    public void SharingABeginningChangesNothing()
+    {
+        IReadOnlyList<TokenRow>[] lines = [Begun([3, 4, 5], 6, 2, 9), Begun([7], 4), Begun([8, 9, 10, 11], 3, 3)];
+        using var shared = TokenBatch.Share(lines);
+        // Six, two and nine tokens behind three.
+        Assert.Equal([3, 20], shared.Ids_BT.shape);
+        TokenRow[] rows = [.. lines.SelectMany(line => line)];
+        Close.Elements(Alone(rows), Score(shared), "log-probabilities");
+        Assert.Equal(rows.SelectMany((row, place) => Enumerable.Repeat(place, row.Tokens.Length - row.FirstTarget)), shared.TargetRow);
+
+        LogProbs.Of(model, model.Hidden(shared), shared).logProbs_N.sum().backward();
+        var together = model.Parameters.ToDictionary(parameter => parameter.Key, parameter => parameter.Value.grad!.clone());
+        Gradients.Clear(model.Parameters);
+        using var alone = TokenBatch.Create(rows);
+        LogProbs.Of(model, model.Hidden(alone), alone).logProbs_N.sum().backward();
+        foreach (var (name, weights) in model.Parameters) Close.Elements(weights.grad!, together[name], name);
+        Assert.Throws<ArgumentException>(() => TokenBatch.Share([[new([1, 2, 3], 2), new([1, 3, 3], 2)]]));
+
+        static TokenRow[] Begun(int[] beginning, params int[] lengths) =>
+            [.. lengths.Select((length, row) => new TokenRow([.. beginning, .. Enumerable.Range(12 + row, length)], beginning.Length))];
+    }
+
+    [Fact]
     public void TargetsKnowTheirPlaceAndRow()
     {
         using var batch = TokenBatch.Create([new([5, 6, 7], 1), new([8, 9, 10, 11, 12], 3)]);
