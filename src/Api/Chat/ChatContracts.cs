@@ -74,11 +74,13 @@ internal sealed record ChatCompletionDetails(int ReasoningTokens);
 /// <param name="LogitBias">By token id, -100 to 100.</param>
 /// <param name="TopLogprobs">0 to 20, with logprobs.</param>
 /// <param name="StreamOptions"><c>{"include_usage": true}</c>, with stream.</param>
+/// <param name="ChatTemplateKwargs">An object with more variables for the chat template, <c>{"enable_thinking": false}</c>.</param>
 /// <param name="ContinueFinalMessage">Goes on with the last message, which must be the assistant's.</param>
 internal sealed record ChatRequestContract(
     string Model, IReadOnlyList<ChatRequestMessage> Messages, int? MaxTokens, int? MaxCompletionTokens, double? Temperature, double? TopP, int? TopK, double? MinP,
     System.Text.Json.JsonElement? Stop, int? N, long? Seed, double? PresencePenalty, double? FrequencyPenalty, double? RepetitionPenalty,
-    IReadOnlyDictionary<string, double>? LogitBias, bool? Logprobs, int? TopLogprobs, bool? Stream, System.Text.Json.JsonElement? StreamOptions, bool? ContinueFinalMessage);
+    IReadOnlyDictionary<string, double>? LogitBias, bool? Logprobs, int? TopLogprobs, bool? Stream, System.Text.Json.JsonElement? StreamOptions, bool? ContinueFinalMessage,
+    System.Text.Json.JsonElement? ChatTemplateKwargs);
 
 /// <param name="Role">system, developer, user, assistant or tool.</param>
 internal sealed record ChatRequestMessage(string Role, string Content);

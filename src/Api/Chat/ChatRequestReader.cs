@@ -14,7 +14,7 @@ internal static class ChatRequestReader
     [
         "model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "temperature", "top_p", "top_k", "min_p", "stop", "n", "seed",
         "presence_penalty", "frequency_penalty", "repetition_penalty", "logit_bias", "logprobs", "top_logprobs", "response_format", "modalities",
-        "add_generation_prompt", "continue_final_message", "tool_choice", "store", "reasoning_effort",
+        "add_generation_prompt", "continue_final_message", "tool_choice", "store", "reasoning_effort", "chat_template_kwargs",
     ];
 
     // Null, an empty list and "none" ask for nothing and pass.
@@ -56,7 +56,14 @@ internal static class ChatRequestReader
             fields.Text("model") ?? throw new InvalidInputException("The field \"model\" is missing: a model's id or alias (GET /v1/models lists them).", "model", "missing"),
             ChatMessages.Read(fields, continues), continues, (int?)(maxTokens ?? older), Sampling(fields), Stops(fields), (int)(fields.Integer("n", 1, MaxCount) ?? 1),
             fields.Integer("seed", long.MinValue, long.MaxValue), stream, includeUsage, logProbs ? (int)(top ?? 0) : null,
-            [.. body.EnumerateObject().Select(field => field.Name).Where(name => !known.Contains(name) && !refused.Contains(name))]);
+            [.. body.EnumerateObject().Select(field => field.Name).Where(name => !known.Contains(name) && !refused.Contains(name))], TemplateArguments(fields));
+    }
+
+    private static JsonElement? TemplateArguments(JsonFields fields)
+    {
+        if (!fields.Has("chat_template_kwargs", out var value)) return null;
+        if (value.ValueKind != JsonValueKind.Object) throw new InvalidInputException($"chat_template_kwargs must be an object; {JsonFields.Kind(value)} came.", "chat_template_kwargs", "invalid_type");
+        return value;
     }
 
     private static SamplingOptions Sampling(JsonFields fields) => new()

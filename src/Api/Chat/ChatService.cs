@@ -23,7 +23,7 @@ internal sealed class ChatService(ServedModels served, IModelFolders models, Tim
         var seed = request.Seed ?? BitConverter.ToInt64(RandomNumberGenerator.GetBytes(8));
         var connection = await served.SendAsync(
             new ServeRequest(
-                "chat", folder, request.Messages, request.ContinueFinalMessage, request.MaxTokens, request.Sampling, request.Stop, request.Count, seed, request.TopLogProbs),
+                "chat", folder, request.Messages, request.ContinueFinalMessage, request.MaxTokens, request.Sampling, request.Stop, request.Count, seed, request.TopLogProbs, request.TemplateArguments),
             cancel);
         try
         {

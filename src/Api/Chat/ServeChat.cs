@@ -1,14 +1,13 @@
 using System.Threading.Channels;
 using Gradus.Training;
 using Gradus.Training.Inference;
+using Gradus.Training.Text;
 
 namespace Gradus.Api.Chat;
 
 /// <summary>One chat in the serve child: template, tokens, a place in the model's batch, text. It runs on the connection's task; the model's thread only computes.</summary>
 internal sealed class ServeChat(ModelThread models, Func<ServeEvent, bool, ValueTask> send)
 {
-    private const string ThinkTag = "<think>";
-
     /// <summary>Answers the request with a start, tokens and an end. Leaving early, by <paramref name="cancel"/> or a failed send, frees the place in the batch.</summary>
     /// <exception cref="InvalidInputException">The model cannot answer that.</exception>
     public async Task RunAsync(ServeRequest request, CancellationToken cancel)
@@ -16,12 +15,11 @@ internal sealed class ServeChat(ModelThread models, Func<ServeEvent, bool, Value
         var model = await models.Open(request.Folder);
         try
         {
-            var text = Render(model, request);
-            var prompt = model.Tokenizer.Encode(text);
-            var generation = await models.Start(model, Generation(model, request, prompt));
+            var prompt = Encode(model, request);
+            var generation = await models.Start(model, Generation(model, request, prompt.Tokens));
             try
             {
-                await send(new ServeEvent("start") { PromptTokens = prompt.Length, OpensReasoning = text.TrimEnd().EndsWith(ThinkTag, StringComparison.Ordinal) }, true);
+                await send(new ServeEvent("start") { PromptTokens = prompt.Tokens.Length, OpensReasoning = prompt.Opened.Length > 0 }, true);
                 await SendTokensAsync(model, generation, request, cancel);
                 await send(new ServeEvent("end"), true);
             }
@@ -36,11 +34,10 @@ internal sealed class ServeChat(ModelThread models, Func<ServeEvent, bool, Value
         }
     }
 
-    private static string Render(ServedModel model, ServeRequest request)
+    private static EncodedPrompt Encode(ServedModel model, ServeRequest request)
     {
-        var template = model.Template ?? throw new InvalidInputException("The model has no chat template, so it cannot answer messages.", "model", "invalid_value");
-        // A template's interpreter is for one thread.
-        lock (template) return template.Render(request.Messages, !request.ContinueFinalMessage, request.ContinueFinalMessage);
+        if (model.Template is null) throw new InvalidInputException("The model has no chat template, so it cannot answer messages.", "model", "invalid_value");
+        return new PromptEncoder(model.Tokenizer, model.Template).EncodeChat(request.Messages, request.ContinueFinalMessage, request.TemplateArguments);
     }
 
     private static GenerationRequest Generation(ServedModel model, ServeRequest request, int[] prompt)

@@ -27,7 +27,7 @@ internal sealed class GrpoBatch
     {
         this.advantages = advantages;
         rollouts = [.. groups.SelectMany(g => g.Rollouts)];
-        rows = [.. groups.SelectMany(g => g.Rollouts.Select(r => new TokenRow([.. g.PromptTokens, .. r.Tokens], g.PromptTokens.Length)))];
+        rows = [.. groups.SelectMany(g => g.Rollouts.Select(r => new TokenRow([.. g.Prompt.Tokens, .. r.Tokens], g.Prompt.Tokens.Length)))];
         oldLogProbs = new float[rollouts.Length][];
         CompletionTokens = rollouts.Sum(r => (long)r.Tokens.Length);
         AllTokens = rows.Sum(r => (long)r.Tokens.Length);

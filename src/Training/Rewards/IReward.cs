@@ -16,8 +16,8 @@ public interface IReward
 }
 
 /// <summary>What a reward sees.</summary>
-/// <param name="Prompt">As text, after the chat template.</param>
-/// <param name="Completion">As text, without special tokens.</param>
+/// <param name="Prompt">As text, after the chat template, without what it opened of the completion.</param>
+/// <param name="Completion">As text, without special tokens; it begins with the <c>&lt;think&gt;</c> that the prompt left open.</param>
 /// <param name="Row">The dataset's row, an object: <c>answer</c>, <c>language</c>, ...</param>
 /// <param name="FinishReason"><c>stop</c> or <c>length</c>.</param>
 public sealed record RewardContext(string Prompt, string Completion, JsonElement Row, string FinishReason)
@@ -34,6 +34,5 @@ public sealed record RewardContext(string Prompt, string Completion, JsonElement
         };
     }
 
-    /// <summary>The completion's parts; a <c>&lt;think&gt;</c> that the prompt ends with belongs to them, as templates of reasoning models put it there.</summary>
-    internal ReasoningText Parts => ReasoningText.Split(Prompt.AsSpan().TrimEnd().EndsWith(ReasoningText.Think) ? ReasoningText.Think + Completion : Completion);
+    internal ReasoningText Parts => ReasoningText.Split(Completion);
 }

@@ -53,7 +53,7 @@ internal static class RejectionSamplingStage
         var row = JsonSerializer.SerializeToNode(group.Row)!.AsObject();
         row["completion"] = group.Row.GetProperty("prompt").ValueKind == JsonValueKind.Array
             ? new JsonArray(new JsonObject { ["role"] = "assistant", ["content"] = rollout.Text })
-            : JsonValue.Create(rollout.Text);
+            : JsonValue.Create(rollout.Text[group.Prompt.Opened.Length..]); // the row's own prompt ends with the rest
         return JsonSerializer.SerializeToElement(row);
     }
 }

@@ -43,17 +43,17 @@ internal sealed class RolloutCollector(CausalLm policy, TextEncoder text, Rollou
         TokensPerSecond = sequences.Sum(s => s.Sum(q => (long)q.Tokens.Count)) / clock.Elapsed.TotalSeconds;
 
         context.Progress("reward");
-        return [.. rows.Select((row, i) => new RolloutGroup(row, prompts[i].Text, prompts[i].Tokens, [.. sequences[i].Select(s => Scored(s, prompts[i].Text, row))]))];
+        return [.. rows.Select((row, i) => new RolloutGroup(row, prompts[i], [.. sequences[i].Select(s => Scored(s, prompts[i], row))]))];
     }
 
     public void Dispose() => engine.Dispose();
 
-    private Rollout Scored(Sequence sequence, string prompt, JsonElement row)
+    private Rollout Scored(Sequence sequence, EncodedPrompt prompt, JsonElement row)
     {
         int[] tokens = [.. sequence.Tokens];
-        var completion = text.Prompts.Tokenizer.Decode(tokens, skipSpecialTokens: true);
+        var completion = prompt.Opened + text.Prompts.Tokenizer.Decode(tokens, skipSpecialTokens: true);
         var finish = sequence.FinishReason!;
-        return new(tokens, [.. sequence.LogProbs], completion, finish, rubric?.Score(new(prompt, completion, row, finish)) ?? Unscored);
+        return new(tokens, [.. sequence.LogProbs], completion, finish, rubric?.Score(new(prompt.Shown, completion, row, finish)) ?? Unscored);
     }
 
     private EncodedPrompt PromptOf(JsonElement row) => row.TryGetProperty("prompt", out var prompt)

@@ -37,12 +37,12 @@ internal static class RolloutMetrics
         }
     }
 
-    public static RewardContext ContextOf(RolloutGroup group, Rollout rollout) => new(group.Prompt, rollout.Text, group.Row, rollout.FinishReason);
+    public static RewardContext ContextOf(RolloutGroup group, Rollout rollout) => new(group.Prompt.Shown, rollout.Text, group.Row, rollout.FinishReason);
 
     /// <summary>The step's samples as they are kept; a group's are neighbours.</summary>
     public static IReadOnlyList<Sample> Samples(IReadOnlyList<RolloutGroup> groups, IReadOnlyList<double>? advantages, int policyVersion) =>
     [
         .. groups.SelectMany(g => g.Rollouts.Select(r => (Group: g, Rollout: r))).Select((a, i) => new Sample(
-            i, a.Group.Prompt, a.Rollout.Text, a.Rollout.Tokens.Length, a.Rollout.Score.Total, advantages?[i], a.Rollout.FinishReason, policyVersion, a.Rollout.Score.Rewards)),
+            i, a.Group.Prompt.Shown, a.Rollout.Text, a.Rollout.Tokens.Length, a.Rollout.Score.Total, advantages?[i], a.Rollout.FinishReason, policyVersion, a.Rollout.Score.Rewards)),
     ];
 }

@@ -1,9 +1,16 @@
 using System.Text.Json;
+using Gradus.Training.Rewards;
 
 namespace Gradus.Training.Text;
 
 /// <summary>A prompt as text and as tokens.</summary>
-public sealed record EncodedPrompt(string Text, int[] Tokens);
+/// <param name="Opened">The prompt's end that belongs to the completion: from a <c>&lt;think&gt;</c> on that it leaves open, as the templates of reasoning models
+/// do; empty where there is none.</param>
+public sealed record EncodedPrompt(string Text, int[] Tokens, string Opened)
+{
+    /// <summary>The prompt without what belongs to the completion.</summary>
+    public string Shown => Text[..^Opened.Length];
+}
 
 /// <summary>A prompt with what is to be learned after it: <c>Tokens[FirstTarget..]</c> are predicted.</summary>
 public sealed record EncodedExample(int[] Tokens, int FirstTarget);
@@ -40,14 +47,30 @@ public sealed class PromptEncoder(Tokenizer tokenizer, ChatTemplate? template, i
 
     private EncodedPrompt EncodePrompt(JsonElement prompt, JsonElement? tools)
     {
-        var text = prompt.ValueKind switch
+        return prompt.ValueKind switch
         {
-            JsonValueKind.String => prompt.GetString()!,
-            JsonValueKind.Array => Render(prompt, true, tools),
+            JsonValueKind.String => Encoded(prompt.GetString()!, null),
+            JsonValueKind.Array => Encoded(Render(prompt, true, tools), Continued(prompt)),
             _ => throw new InvalidInputException($"A prompt must be a text or a list of messages; it is {prompt.ValueKind}.", "prompt"),
         };
+    }
+
+    /// <param name="continued">The message that goes on in the completion; null where a new one begins.</param>
+    private EncodedPrompt Encoded(string text, JsonElement? continued)
+    {
         var tokens = tokenizer.Encode(text);
-        return tokens.Length > 0 ? new EncodedPrompt(text, tokens) : throw new InvalidInputException("A prompt must have at least one token.", "prompt");
+        return tokens.Length > 0 ? new EncodedPrompt(text, tokens, Opened(text, continued)) : throw new InvalidInputException("A prompt must have at least one token.", "prompt");
+    }
+
+    private static string Opened(string text, JsonElement? continued)
+    {
+        var at = text.LastIndexOf(ReasoningText.Think, StringComparison.Ordinal);
+        if (at < 0) return "";
+        var inside = text.AsSpan(at + ReasoningText.Think.Length);
+        if (inside.IsWhiteSpace()) return text[at..];
+        // A message that is continued may have reasoned already; what stands before it may speak of the tag.
+        var own = continued is { } message && message.TryGetProperty("content", out var content) && content.ValueKind == JsonValueKind.String ? content.GetString()!.Length : 0;
+        return at >= text.Length - own && !inside.Contains(ReasoningText.ThinkEnd, StringComparison.Ordinal) ? text[at..] : "";
     }
 
     private EncodedExample Example(JsonElement row)
@@ -79,14 +102,22 @@ public sealed class PromptEncoder(Tokenizer tokenizer, ChatTemplate? template, i
         }
     }
 
+    /// <summary>A chat for generation, as it was asked for: a new message, or the last one continued.</summary>
+    /// <param name="arguments">An object with more variables for the template.</param>
+    /// <exception cref="InvalidInputException">The messages are empty, or the template refuses them.</exception>
+    public EncodedPrompt EncodeChat(JsonElement messages, bool continueFinalMessage, JsonElement? arguments = null) => Checked(() =>
+        Encoded(Template.Render(messages, !continueFinalMessage, continueFinalMessage, null, arguments), continueFinalMessage ? messages.EnumerateArray().Last() : null));
+
     private EncodedExample Conversation(JsonElement messages, JsonElement? tools, int? promptLength = null)
     {
         if (messages.ValueKind != JsonValueKind.Array || messages.GetArrayLength() == 0) throw new InvalidInputException("'messages' must be a list of at least one message.", "messages");
         var count = promptLength ?? messages.GetArrayLength() - 1;
         var whole = Render(messages, false, tools);
         var prompt = count == 0 ? "" : Render(JsonSerializer.SerializeToElement(messages.EnumerateArray().Take(count)), true, tools);
-        return whole.StartsWith(prompt, StringComparison.Ordinal)
-            ? Join(tokenizer.Encode(prompt), whole[prompt.Length..])
+        if (whole.StartsWith(prompt, StringComparison.Ordinal)) return Join(tokenizer.Encode(prompt), whole[prompt.Length..]);
+        // A template that opens the reasoning itself shows that of no message: what the model is to write is the message's own text.
+        return Opened(prompt, null) is { Length: > 0 } opened && count == messages.GetArrayLength() - 1 && After(opened, messages[count]) is { } written
+            ? Join(tokenizer.Encode(prompt), written)
             : throw new InvalidInputException("The chat template writes the prompt in another way where the completion follows; this row cannot be learned from.", "messages");
     }
 
@@ -98,14 +129,27 @@ public sealed class PromptEncoder(Tokenizer tokenizer, ChatTemplate? template, i
         return tokens.Length > first ? new EncodedExample(tokens, first) : throw new InvalidInputException("A row has no token to learn.", "completion");
     }
 
+    /// <summary>A message's text after the tag that the prompt ends with; null where it does not begin with that.</summary>
+    private static string? After(string opened, JsonElement message)
+    {
+        if (!message.TryGetProperty("content", out var content) || content.ValueKind != JsonValueKind.String || !content.GetString()!.StartsWith(ReasoningText.Think, StringComparison.Ordinal)) return null;
+        var text = content.GetString()!;
+        return text.StartsWith(opened, StringComparison.Ordinal) ? text[opened.Length..] : text[ReasoningText.Think.Length..];
+    }
+
     /// <summary>Templates often end a turn with the end token and a line break.</summary>
     private static bool EndsWith(string completion, int[] target, int end) => target[^1] == end || (target.Length > 1 && target[^2] == end && completion.EndsWith('\n'));
 
     private string Render(JsonElement messages, bool generate, JsonElement? tools)
     {
-        if (template is null) throw new InvalidInputException("The model has no chat template: its prompts must be texts.", "prompt");
-        var continued = generate && messages.GetArrayLength() > 0 && messages[messages.GetArrayLength() - 1] is { ValueKind: JsonValueKind.Object } last
-            && last.TryGetProperty("role", out var role) && role.ValueKind == JsonValueKind.String && role.GetString() == "assistant";
-        return template.Render(messages, generate && !continued, continued, tools);
+        var continued = generate && Continued(messages) is not null;
+        return Template.Render(messages, generate && !continued, continued, tools);
     }
+
+    private ChatTemplate Template => template ?? throw new InvalidInputException("The model has no chat template: its prompts must be texts.", "prompt");
+
+    /// <summary>The last message where it is the assistant's.</summary>
+    private static JsonElement? Continued(JsonElement messages) =>
+        messages.GetArrayLength() > 0 && messages[messages.GetArrayLength() - 1] is { ValueKind: JsonValueKind.Object } last
+        && last.TryGetProperty("role", out var role) && role.ValueKind == JsonValueKind.String && role.GetString() == "assistant" ? last : null;
 }

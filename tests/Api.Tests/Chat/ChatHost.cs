@@ -16,10 +16,17 @@ namespace Gradus.Api.Tests.Chat;
 
 /// <summary>
 /// The chat route on a real HTTP server with a real serve child, without a database: models are folders. <c>tiny</c> is the built-in model with random
-/// weights and a context of 256; <c>long</c> the same with one so long that an answer takes its time.
+/// weights and a context of 256; <c>long</c> the same with one so long that an answer takes its time;
+/// the template of <c>thinking</c> opens the reasoning, that of <c>greedy</c> does not end.
 /// </summary>
 public sealed class ChatHost : IAsyncLifetime
 {
+    // As those of DeepSeek-R1 and, where thinking is off, of Qwen3.
+    private const string ThinkingTemplate =
+        "{% for m in messages %}{% if m.role == 'user' %}{{ 'User: ' + m.content + '\\n' }}{% elif m.role == 'tool' %}{{ raise_exception('No tools here.') }}" +
+        "{% else %}{{ 'Assistant:' + m.content + eos_token }}{% endif %}{% endfor %}" +
+        "{% if add_generation_prompt %}{{ 'Assistant:<think>\\n' }}{% if enable_thinking is defined and enable_thinking is false %}{{ '</think>\\n' }}{% endif %}{% endif %}";
+
     private readonly string folder = Directory.CreateTempSubdirectory("gradus-chat-").FullName;
     private WebApplication app = null!;
 
@@ -35,6 +42,8 @@ public sealed class ChatHost : IAsyncLifetime
     {
         WriteModel("tiny", 256);
         WriteModel("long", 30_000);
+        WriteModel("thinking", 256, ThinkingTemplate);
+        WriteModel("greedy", 256, "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}");
         Tokenizer = Tokenizer.Load(Path.Combine(folder, "tiny"));
         var builder = WebApplication.CreateBuilder();
         builder.Logging.SetMinimumLevel(LogLevel.Error);
@@ -81,16 +90,17 @@ public sealed class ChatHost : IAsyncLifetime
         };
     }
 
-    private void WriteModel(string name, int positions)
+    private void WriteModel(string name, int positions, string? template = null)
     {
         var target = Path.Combine(folder, name);
         TinyModel.Write(target);
         using var model = CausalLm.Create(ModelConfig.Read(target) with { MaxPositions = positions }, 3);
         model.Save(target);
+        if (template is not null) File.WriteAllText(Path.Combine(target, "chat_template.jinja"), template);
     }
 
     private sealed class Folders(string folder) : IModelFolders
     {
-        public Task<string?> FindAsync(string idOrAlias, CancellationToken cancel) => Task.FromResult(idOrAlias is "tiny" or "long" ? Path.Combine(folder, idOrAlias) : null);
+        public Task<string?> FindAsync(string idOrAlias, CancellationToken cancel) => Task.FromResult(idOrAlias is "tiny" or "long" or "thinking" or "greedy" ? Path.Combine(folder, idOrAlias) : null);
     }
 }

@@ -35,6 +35,6 @@ public sealed class EvaluationScoreTests
     {
         var row = JsonSerializer.SerializeToElement(new { prompt = "q", answer, language = "en" });
         var rubric = Rubric.FromOptions(JsonSerializer.SerializeToElement(new[] { new { name = "accuracy" } }));
-        return new(row, "q", [1], [.. completions.Select(c => new Rollout([1, 2], [0, 0], c, "stop", rubric.Score(new("q", c, row, "stop"))))]);
+        return new(row, new("q", [1], ""), [.. completions.Select(c => new Rollout([1, 2], [0, 0], c, "stop", rubric.Score(new("q", c, row, "stop"))))]);
     }
 }

@@ -37,14 +37,6 @@ public sealed class RewardTests
     public void Format_wants_the_tags_and_an_end(string completion, string finish, double expected) =>
         Assert.Equal(expected, new FormatReward().Score(Context(completion, "{}", finish)));
 
-    [Fact]
-    public void A_think_tag_at_the_end_of_the_prompt_belongs_to_the_completion()
-    {
-        var context = new RewardContext("User: x\nAssistant: <think>\n", "a</think><answer>7</answer>", Row("""{"answer":"7"}"""), "stop");
-        Assert.Equal(1, new FormatReward().Score(context));
-        Assert.Equal(1, new AccuracyReward().Score(context));
-    }
-
     [Theory]
     [InlineData(Good, "\"55\"", true, 1.0)]
     [InlineData(Good, "55.0", true, 1.0)]

@@ -51,6 +51,42 @@ public sealed class PromptEncoderTests : IDisposable
     }
 
     [Theory]
+    [InlineData("\"User: 4\\nAssistant:<think>\\n\"", "<think>\n")]
+    [InlineData("\"User: 4\\nAssistant:\"", "")]
+    [InlineData("\"User: <think>4\\nAssistant:\"", "")] // speaks of the tag
+    [InlineData("\"User: 4\\nAssistant:<think>\\n</think>\\n\"", "")] // closed: Qwen3 without thinking
+    [InlineData("""[{"role":"user","content":"4 <think>"}]""", "")]
+    [InlineData("""[{"role":"user","content":"4"},{"role":"assistant","content":"<think>4 + 5"}]""", "<think>4 + 5")] // continued within its reasoning
+    [InlineData("""[{"role":"user","content":"<think>4"},{"role":"assistant","content":"5"}]""", "")]
+    [InlineData("""[{"role":"user","content":"4"},{"role":"assistant","content":"<think>4</think>5"}]""", "")]
+    public void What_a_prompt_opens_belongs_to_the_completion(string prompt, string opened)
+    {
+        var encoded = encoder.Encode(Json(prompt));
+        Assert.Equal(opened, encoded.Opened);
+        Assert.Equal(encoded.Text, encoded.Shown + opened);
+    }
+
+    [Theory]
+    [InlineData("<think>\n4</think>5", "4</think>5<eos>")]
+    [InlineData("<think>4</think>5", "4</think>5<eos>")]
+    [InlineData("5", null)]
+    public void A_template_that_opens_the_reasoning_and_hides_it_can_be_learned_from(string content, string? expected)
+    {
+        File.WriteAllText(Path.Combine(folder, "chat_template.jinja"), ThinkingTemplate.Text);
+        var thinking = PromptEncoder.Load(folder);
+        var row = JsonSerializer.SerializeToElement(new { prompt = new[] { new { role = "user", content = "4" } }, completion = new[] { new { role = "assistant", content } } });
+        if (expected is null)
+        {
+            Assert.Throws<InvalidInputException>(() => thinking.EncodeExample(row));
+            return;
+        }
+
+        var example = thinking.EncodeExample(row);
+        Assert.Equal("User: 4\nAssistant:<think>\n", thinking.Tokenizer.Decode(example.Tokens.AsSpan(0, example.FirstTarget)));
+        Assert.Equal(expected, thinking.Tokenizer.Decode(example.Tokens.AsSpan(example.FirstTarget)));
+    }
+
+    [Theory]
     [InlineData("[]")]
     [InlineData("{}")]
     [InlineData("""{"prompt":"a"}""")]
