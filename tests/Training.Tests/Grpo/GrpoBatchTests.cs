@@ -36,7 +36,7 @@ public sealed class GrpoBatchTests
     }
 
     private static RolloutGroup Group(int prompt, params int[] lengths) =>
-        new(default, "", [.. Enumerable.Range(1, prompt)], [.. lengths.Select((length, place) => new Rollout([.. Enumerable.Repeat(place, length)], new float[length], "", "stop", new([], null)))]);
+        new(default, new("", [.. Enumerable.Range(1, prompt)], ""), [.. lengths.Select((length, place) => new Rollout([.. Enumerable.Repeat(place, length)], new float[length], "", "stop", new([], null)))]);
 
     private static GrpoBatch Batch(int budget, RolloutGroup[] groups, double[] advantages)
     {
