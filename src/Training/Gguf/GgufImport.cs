@@ -11,7 +11,8 @@ public static class GgufImport
     private static readonly string[] endWords = ["eos", "eot", "eom"];
 
     /// <summary>
-    /// Writes config.json, generation_config.json, the weights (F32, F16 and BF16 as they are, quantised ones as F32; shards of at most 5 GB) and the tokenizer.
+    /// Writes config.json, generation_config.json, tokenizer.json, tokenizer_config.json with the chat template, and the weights (F32, F16 and BF16 as they are,
+    /// quantised ones as F32; shards of at most 5 GB).
     /// </summary>
     /// <param name="folder">Is made; where it exists it must be empty. After a failure it is as it was before.</param>
     /// <exception cref="InvalidInputException">The file is damaged, lies, or holds what is not supported; the message says what.</exception>
@@ -26,6 +27,7 @@ public static class GgufImport
             Directory.CreateDirectory(folder);
             ModelFolder.WriteJson(Path.Combine(folder, "config.json"), JsonSerializer.SerializeToElement(config.Json));
             ModelFolder.WriteJson(Path.Combine(folder, "generation_config.json"), GenerationConfig(source.Metadata, config.Shape.VocabularySize));
+            GgufTokenizerImport.Write(source, config.Shape.VocabularySize, folder);
             GgufWeightsImport.Write(source, [.. config.Family.Weights(config.Shape)], folder);
         }
         catch
