@@ -3,8 +3,6 @@ using Gradus.Api.Operations;
 using Gradus.Persistence;
 using Gradus.Training;
 using Microsoft.AspNetCore.Http.Features;
-using Microsoft.AspNetCore.WebUtilities;
-using Microsoft.Net.Http.Headers;
 
 namespace Gradus.Api.Datasets;
 
@@ -47,29 +45,16 @@ internal sealed class DatasetUpload(DatasetStore datasets, GradusSettings settin
 
     private async Task<Dataset> TakeFormAsync(HttpContext context, string? name)
     {
-        var boundary = HeaderUtilities.RemoveQuotes(MediaTypeHeaderValue.Parse(context.Request.ContentType).Boundary).Value;
-        if (string.IsNullOrEmpty(boundary) || boundary.Length > 200) throw new InvalidInputException("The header Content-Type needs a boundary for multipart/form-data.", "Content-Type");
-        var reader = new MultipartReader(boundary, context.Request.Body);
         Dataset? made = null;
         RowMap? map = null;
-        try
+        await foreach (var part in FormParts.ReadAsync(context))
         {
-            while (await reader.ReadNextSectionAsync(context.RequestAborted) is { } section)
-            {
-                var field = ContentDispositionHeaderValue.TryParse(section.ContentDisposition, out var disposition) ? HeaderUtilities.RemoveQuotes(disposition.Name).Value : null;
-                if (field == "name" && made is null) name = Checked(await TextAsync(section.Body, field));
-                else if (field == "map" && map is null && made is null) map = RowMap.Parse(await TextAsync(section.Body, field));
-                else if (field == "file" && made is null) made = await SpoolAsync(section.Body, () => name ?? HeaderUtilities.RemoveQuotes(disposition!.FileName).Value, map, context.RequestAborted);
-                else throw new InvalidInputException($"The form has the part '{field}' where it may not be; expected are 'name' and 'map', then 'file', once each.", field, "unknown_field");
-            }
-        }
-        catch (InvalidDataException wrong)
-        {
-            throw new InvalidInputException($"The form cannot be read: {wrong.Message}", null, "invalid_form");
+            if (part.Name == "name" && made is null) name = Checked(await part.TextAsync());
+            else if (part.Name == "map" && map is null && made is null) map = RowMap.Parse(await part.TextAsync());
+            else if (part.Name == "file" && made is null) made = await SpoolAsync(part.Content, () => name ?? part.FileName, map, context.RequestAborted);
+            else throw new InvalidInputException($"The form has the part '{part.Name}' where it may not be; expected are 'name' and 'map', then 'file', once each.", part.Name, "unknown_field");
         }
         return made ?? throw new InvalidInputException("The form has no part 'file'.", "file", "missing");
-
-        Task<string> TextAsync(Stream part, string field) => new StreamReader(new LimitedText(part, field)).ReadToEndAsync(context.RequestAborted);
     }
 
     private async Task<Dataset> SpoolAsync(Stream source, Func<string?> name, RowMap? map, CancellationToken cancel)

@@ -1,4 +1,4 @@
-// The child `check --folder F --threads N --bytes B`: loads a model once, in a process of its own whose memory is bounded by the kernel, computes one forward pass, and
+// The child `check --folder F --threads N --memory B [--gguf G --most M]`: makes the folder of a GGUF file where one is named, loads a model once, in a process of its own whose memory is bounded by the kernel, computes one forward pass, and
 // prints what it found as one line of JSON. Whatever kills it costs this check alone. It ends with its parent.
 using System.Runtime.InteropServices;
 using System.Text.Json;
@@ -6,6 +6,7 @@ using System.Text.Json.Nodes;
 using Gradus.Api.Jobs;
 using Gradus.Api.Operations;
 using Gradus.Training;
+using Gradus.Training.Gguf;
 using Gradus.Training.Model;
 using Gradus.Training.Text;
 using static TorchSharp.torch;
@@ -21,9 +22,9 @@ internal static class CheckProcess
     /// <returns>0; the line on standard output says the rest.</returns>
     public static int Run(string[] args)
     {
-        if (args is not ["--folder", var folder, "--threads", var threads, "--bytes", var bytes])
+        if (args is not ["--folder", var folder, "--threads", var threads, "--memory", var bytes, .. var gguf])
         {
-            Console.Error.WriteLine("A check is started by the service: check --folder F --threads N --bytes B.");
+            Console.Error.WriteLine("A check is started by the service: check --folder F --threads N --memory B [--gguf G --most M].");
             return 2;
         }
         Posix.LeadGroup();
@@ -34,7 +35,9 @@ internal static class CheckProcess
         JsonObject answer;
         try
         {
-            answer = new() { ["found"] = JsonSerializer.SerializeToNode(Look(folder)) };
+            var license = gguf is ["--gguf", var file, "--most", var most] ? Convert(file, folder, long.Parse(most)) : null;
+            var found = Look(folder);
+            answer = new() { ["found"] = JsonSerializer.SerializeToNode((found with { License = found.License ?? license }).ToJson()) };
         }
         catch (Exception refused) when (refused is InvalidInputException or OutOfMemoryException or ExternalException or InvalidOperationException or IOException or NotSupportedException or ArgumentException)
         {
@@ -46,7 +49,20 @@ internal static class CheckProcess
         return 0;
     }
 
-    private static JsonElement Look(string folder)
+    /// <summary>Makes the folder; a card and a licence that came beside the file belong to it.</summary>
+    /// <returns>The licence that the file names.</returns>
+    private static string? Convert(string file, string folder, long most)
+    {
+        using var source = GgufFile.Open(file);
+        var bytes = source.Tensors.Values.Sum(tensor => tensor.Elements) * 4;
+        if (bytes > most) throw new InvalidInputException($"The file's weights take {bytes:N0} bytes as fp32; {most:N0} are allowed (setting Gradus:MaxModelBytes).", "file", "too_large");
+        GgufImport.Convert(file, folder);
+        foreach (var beside in ModelFolder.CardFiles.Select(name => Path.Combine(Path.GetDirectoryName(file)!, name)).Where(File.Exists))
+            File.Copy(beside, Path.Combine(folder, Path.GetFileName(beside)), overwrite: true);
+        return source.Metadata.Text("general.license");
+    }
+
+    private static ModelDescription Look(string folder)
     {
         var found = ModelDescription.Read(folder);
         var memory = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
@@ -62,7 +78,7 @@ internal static class CheckProcess
         using var batch = TokenBatch.Create([new TokenRow(tokens, tokens.Length)]);
         var sum = model.Logits(model.Hidden(batch).view(-1, model.Config.HiddenSize)).sum().item<float>();
         if (!float.IsFinite(sum)) throw new InvalidInputException("One forward pass gives scores that are not finite: the weights are damaged.", "model.safetensors", "invalid_value");
-        return found.ToJson();
+        return found;
     }
 
     [DllImport("libc")]

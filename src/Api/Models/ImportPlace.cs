@@ -14,21 +14,27 @@ internal sealed class ImportPlace : IDisposable
     private const string Mark = ".import", Beside = ".aside";
 
     private readonly FileStream mark;
+    private readonly string aside;
     private bool listed;
 
     private ImportPlace(string models)
     {
         Id = Identifier.New("model");
-        (Folder, Aside) = (Path.Combine(models, Id), Path.Combine(models, Id + Beside));
+        Folder = Path.Combine(models, Id);
+        aside = Folder + Beside;
+        (Received, Made) = (Path.Combine(aside, "received"), Path.Combine(aside, "made"));
         mark = new FileStream(Folder + Mark, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None);
-        Directory.CreateDirectory(Aside);
+        Directory.CreateDirectory(Received);
     }
 
     /// <summary>The model's id to be.</summary>
     public string Id { get; }
 
-    /// <summary>Where files are written until the model is whole.</summary>
-    public string Aside { get; }
+    /// <summary>Where files are written as they come.</summary>
+    public string Received { get; }
+
+    /// <summary>Where the model is made of them.</summary>
+    public string Made { get; }
 
     /// <summary>Where it will stand.</summary>
     public string Folder { get; }
@@ -38,16 +44,16 @@ internal sealed class ImportPlace : IDisposable
     /// <summary>Brings every file to the disk and gives the folder its name.</summary>
     public void Seal()
     {
-        foreach (var file in Directory.EnumerateFiles(Aside, "*", SearchOption.AllDirectories))
+        foreach (var file in Directory.EnumerateFiles(Made, "*", SearchOption.AllDirectories))
         {
             using var written = new FileStream(file, FileMode.Open, FileAccess.ReadWrite);
             written.Flush(flushToDisk: true);
         }
-        foreach (var inner in Directory.EnumerateDirectories(Aside)) DurableFile.SyncFolder(inner);
-        DurableFile.SyncFolder(Aside);
+        foreach (var inner in Directory.EnumerateDirectories(Made)) DurableFile.SyncFolder(inner);
+        DurableFile.SyncFolder(Made);
         // If we stop here: the mark names a folder aside; the next start removes both.
         KillPoint.Pass("import-written");
-        Directory.Move(Aside, Folder);
+        Directory.Move(Made, Folder);
         DurableFile.SyncFolder(Path.GetDirectoryName(Folder)!);
         // If we stop here: the folder is whole and no row names it; the next start finds its mark and removes both.
         KillPoint.Pass("import-renamed");
@@ -64,7 +70,7 @@ internal sealed class ImportPlace : IDisposable
     /// <summary>Removes whatever does not stay.</summary>
     public void Dispose()
     {
-        Remove(Aside);
+        Remove(aside);
         if (!listed) Remove(Folder);
         File.Delete(mark.Name);
         mark.Dispose();

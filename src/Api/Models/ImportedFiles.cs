@@ -17,8 +17,7 @@ internal sealed partial class ImportedFiles(string folder, long mostBytes)
 
     private static readonly HashSet<string> texts =
     [
-        .. ModelFolder.TokenizerFiles, "config.json", "generation_config.json", "adapter_config.json", "model.safetensors.index.json",
-        "README.md", "LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "NOTICE", "USE_POLICY.md",
+        .. ModelFolder.TokenizerFiles, .. ModelFolder.CardFiles, "config.json", "generation_config.json", "adapter_config.json", "model.safetensors.index.json",
     ];
 
     /// <summary>Known files that stand in a folder of their own.</summary>

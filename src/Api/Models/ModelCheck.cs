@@ -8,7 +8,7 @@ namespace Gradus.Api.Models;
 /// <summary>Has a folder loaded once, by a child process (<see cref="CheckProcess"/>), one at a time, within a limit of time and memory.</summary>
 internal sealed class ModelCheck(GradusSettings settings, ILogger<ModelCheck> log) : IDisposable
 {
-    // Weights as fp32 are at most twice what is stored (fp16); the tokenizer, the runtime and libtorch come on top.
+    // Weights as fp32 are at most twice what is stored (fp16), of a GGUF (two bits a weight) 16 times; the tokenizer, the runtime and libtorch come on top.
     private const long MemoryBeside = 4L << 30;
     private const int LongestAnswer = 1 << 20;
 
@@ -16,14 +16,15 @@ internal sealed class ModelCheck(GradusSettings settings, ILogger<ModelCheck> lo
 
     /// <summary>What the child found: a <see cref="Training.Model.ModelDescription"/>.</summary>
     /// <exception cref="ApiException">422: the model cannot be loaded; the message says why.</exception>
-    public async Task<JsonElement> RunAsync(string folder, CancellationToken cancel)
+    /// <param name="gguf">A GGUF file of which the folder is to be made first; null where it is there.</param>
+    public async Task<JsonElement> RunAsync(string folder, string? gguf, CancellationToken cancel)
     {
         await one.WaitAsync(cancel);
         try
         {
-            var memory = MemoryBeside + (2 * new DirectoryInfo(folder).EnumerateFiles().Sum(file => file.Length));
+            var memory = MemoryBeside + (gguf is null ? 2 * new DirectoryInfo(folder).EnumerateFiles().Sum(file => file.Length) : 16 * new FileInfo(gguf).Length);
             var threads = settings.ChatThreads == 0 ? Environment.ProcessorCount : settings.ChatThreads;
-            using var child = new Process { StartInfo = StageChild.Command(["check", "--folder", folder, "--threads", $"{threads}", "--bytes", $"{memory}"]) };
+            using var child = new Process { StartInfo = StageChild.Command(["check", "--folder", folder, "--threads", $"{threads}", "--memory", $"{memory}", .. gguf is null ? [] : new[] { "--gguf", gguf, "--most", $"{settings.MaxModelBytes}" }]) };
             foreach (var (name, value) in ProcessEnvironment.For(threads)) child.StartInfo.Environment[name] = value;
             return await WatchAsync(child, cancel);
         }

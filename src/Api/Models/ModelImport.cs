@@ -36,17 +36,21 @@ internal sealed class ModelImport(ModelCatalog models, StateFolders folders, Gra
         }, cancel);
     }
 
-    private async Task<Model> RunAsync(string name, Func<ImportedFiles, Task<JsonObject>> fill, CancellationToken cancel)
+    /// <summary>Fills a place, looks at what came, and lists it.</summary>
+    /// <param name="fill">Takes the files; gives back where they came from.</param>
+    public async Task<Model> RunAsync(string name, Func<ImportedFiles, Task<JsonObject>> fill, CancellationToken cancel)
     {
         Require(name);
         try
         {
             using var place = ImportPlace.Take(folders);
-            var files = new ImportedFiles(place.Aside, settings.MaxModelBytes);
+            var files = new ImportedFiles(place.Received, settings.MaxModelBytes);
             var source = await fill(files);
-            source["format"] = Convert(files, place.Aside);
+            var gguf = files.Gguf();
+            source["format"] = gguf is null ? "huggingface" : "gguf";
             (source["files"], source["skipped"]) = (files.Count, files.Skipped);
-            var found = JsonObject.Create(await check.RunAsync(place.Aside, cancel))!;
+            if (gguf is null) Directory.Move(place.Received, place.Made);
+            var found = JsonObject.Create(await check.RunAsync(place.Made, gguf, cancel))!;
             found["source"] = source;
             place.Seal();
             var model = await models.AddAsync(place.Id, name, place.Folder, found.ToJsonString(), CancellationToken.None);
@@ -68,13 +72,6 @@ internal sealed class ModelImport(ModelCatalog models, StateFolders folders, Gra
         if (!source.IsFile) throw new InvalidInputException($"'{name}' is not a file.", "path", "not_a_file");
         await using var content = source.Read();
         await files.TakeAsync(name, content.Length, content, cancel);
-    }
-
-    /// <summary>What it was: huggingface or gguf. A GGUF becomes a folder in Hugging Face layout.</summary>
-    private static string Convert(ImportedFiles files, string folder)
-    {
-        if (files.Gguf() is null) return "huggingface";
-        throw new InvalidInputException("GGUF files cannot be imported yet.", null, "unsupported");
     }
 
     private static string DefaultName(string path) => Path.GetFileName(path) is { Length: > 0 } name ? name : "imported";

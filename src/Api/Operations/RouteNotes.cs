@@ -5,7 +5,12 @@ internal sealed record RouteNotes(string Group, string Summary, string Descripti
 
 /// <summary>A body that a route takes. The example works when sent as it is (held by a test).</summary>
 /// <param name="Type">The contract; null for a file.</param>
-internal sealed record BodyNotes(string ContentType, Type? Type, string Example);
+/// <param name="Example">Null for bytes, which have none.</param>
+internal sealed record BodyNotes(string ContentType, Type? Type, string? Example)
+{
+    /// <summary>The fields of a form that come before its file.</summary>
+    public IReadOnlyList<string> Fields { get; init; } = ["name"];
+}
 
 /// <summary>What a route answers with.</summary>
 internal sealed record AnswerNotes(int Status, Type? Type, string ContentType);
@@ -22,6 +27,9 @@ internal static class RouteNotesExtensions
     public static RouteHandlerBuilder Takes<T>(this RouteHandlerBuilder route, string example) => route.WithMetadata(new BodyNotes("application/json", typeof(T), example));
 
     public static RouteHandlerBuilder TakesFile(this RouteHandlerBuilder route, string contentType, string example) => route.WithMetadata(new BodyNotes(contentType, null, example));
+
+    /// <param name="fields">Of a form, before its file.</param>
+    public static RouteHandlerBuilder TakesBytes(this RouteHandlerBuilder route, string contentType, params string[] fields) => route.WithMetadata(new BodyNotes(contentType, null, null) { Fields = fields });
 
     public static RouteHandlerBuilder Returns<T>(this RouteHandlerBuilder route, int status, string contentType = "application/json") =>
         route.WithMetadata(new AnswerNotes(status, typeof(T), contentType));

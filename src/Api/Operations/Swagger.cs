@@ -69,20 +69,18 @@ internal sealed class RouteNotesFilter : IOperationFilter
 
     private static OpenApiMediaType Body(BodyNotes body, OperationFilterContext context) => body switch
     {
-        { Type: { } type } => new() { Schema = context.SchemaGenerator.GenerateSchema(type, context.SchemaRepository), Example = JsonNode.Parse(body.Example) },
+        { Type: { } type } => new() { Schema = context.SchemaGenerator.GenerateSchema(type, context.SchemaRepository), Example = JsonNode.Parse(body.Example!) },
         { ContentType: "multipart/form-data" } => new()
         {
             Schema = new OpenApiSchema
             {
                 Type = JsonSchemaType.Object,
-                Properties = new Dictionary<string, IOpenApiSchema>
-                {
-                    ["name"] = new OpenApiSchema { Type = JsonSchemaType.String },
-                    ["file"] = new OpenApiSchema { Type = JsonSchemaType.String, Format = "binary" },
-                },
+                Properties = body.Fields.Append("file").ToDictionary(
+                    name => name, IOpenApiSchema (name) => new OpenApiSchema { Type = JsonSchemaType.String, Format = name == "file" ? "binary" : null }),
             },
-            Example = new JsonObject { ["name"] = "my file", ["file"] = body.Example },
+            Example = body.Example is null ? null : new JsonObject { ["name"] = "my file", ["file"] = body.Example },
         },
+        { Example: null } => new() { Schema = new OpenApiSchema { Type = JsonSchemaType.String, Format = "binary" } },
         _ => new() { Schema = new OpenApiSchema { Type = JsonSchemaType.String }, Example = JsonValue.Create(body.Example) },
     };
 

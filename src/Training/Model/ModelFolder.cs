@@ -12,6 +12,9 @@ public static class ModelFolder
     public static IReadOnlyList<string> TokenizerFiles { get; } =
         ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json", ChatTemplateFiles.ToolTemplate];
 
+    /// <summary>What says what the model is and how it may be used.</summary>
+    public static IReadOnlyList<string> CardFiles { get; } = ["README.md", "LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "NOTICE", "USE_POLICY.md"];
+
     /// <summary>Copies the tokenizer's files, those that are there.</summary>
     public static void CopyTokenizer(string from, string to)
     {

@@ -91,7 +91,8 @@ public sealed class SwaggerTests(ApiHost host)
         }
         foreach (var content in body.GetProperty("content").EnumerateObject())
         {
-            var example = content.Value.GetProperty("example");
+            // Bytes of a model have no example.
+            if (!content.Value.TryGetProperty("example", out var example)) continue;
             if (content.Name == "multipart/form-data")
             {
                 yield return new MultipartFormDataContent { { new StringContent(example.Text("name")), "name" }, { new StringContent(example.Text("file")), "file", "rows.jsonl" } };
