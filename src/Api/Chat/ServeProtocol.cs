@@ -10,8 +10,8 @@ namespace Gradus.Api.Chat;
 /// <param name="TemplateArguments">More variables for the chat template.</param>
 /// <param name="Seed">Sequence i draws by the key of (seed, "chat", 0, i).</param>
 internal sealed record ServeRequest(
-    string Op, string Folder = "", JsonElement Messages = default, bool ContinueFinalMessage = false, int? MaxTokens = null, SamplingOptions? Sampling = null,
-    IReadOnlyList<string>? Stop = null, int Count = 1, long Seed = 0, int? TopLogProbs = null, JsonElement? TemplateArguments = null);
+    string Op, string Folder = "", [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] JsonElement Messages = default, bool ContinueFinalMessage = false,
+    int? MaxTokens = null, SamplingOptions? Sampling = null, IReadOnlyList<string>? Stop = null, int Count = 1, long Seed = 0, int? TopLogProbs = null, JsonElement? TemplateArguments = null);
 
 /// <param name="Type"><c>start</c>, <c>token</c>, <c>error</c>, <c>end</c> or <c>status</c>.</param>
 internal sealed record ServeEvent(string Type)
@@ -56,10 +56,10 @@ internal sealed record ServeLogProb(string Token, float LogProb);
 
 internal static class ServeProtocol
 {
-
     private static readonly JsonSerializerOptions options = new(JsonSerializerDefaults.Web)
     {
-        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingDefault,
+        // Not what is its type's default: a temperature of 0 would come out as the 1 that is left out.
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
         MaxDepth = 256,
     };
 
