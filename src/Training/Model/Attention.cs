@@ -5,14 +5,15 @@ using F = TorchSharp.torch.nn.functional;
 namespace Gradus.Training.Model;
 
 /// <summary>The linear maps of one layer's attention.</summary>
-public sealed record AttentionWeights(Linear Query, Linear Key, Linear Value, Linear Output);
+/// <param name="QueryNorm">Normalises each query head before it turns (qwen3), or null; <paramref name="KeyNorm"/> alike.</param>
+public sealed record AttentionWeights(Linear Query, Linear Key, Linear Value, Linear Output, RmsNorm? QueryNorm = null, RmsNorm? KeyNorm = null);
 
 /// <summary>
 /// Grouped-query attention (Ainslie et al. 2023): the G query heads that share a key head become G times as many rows of one product, so keys and values are
 /// never repeated. The product goes through scaled_dot_product_attention, which keeps its fast path on CUDA.
 /// </summary>
 // Shapes: B lines, T new tokens, S tokens seen, D width, K key heads, G query heads a key head, H width of a head.
-public sealed class Attention(ModelConfig config, int layer, AttentionWeights weights)
+public sealed class Attention(ModelConfig config, int layer, AttentionWeights weights) : IAttention
 {
     private readonly int group = config.Heads / config.KeyValueHeads;
 
@@ -36,6 +37,8 @@ public sealed class Attention(ModelConfig config, int layer, AttentionWeights we
         var queries = Weights.Query.Forward(x_BTD).view(lines, length, config.Heads, width);
         var keys = Weights.Key.Forward(x_BTD).view(lines, length, keyHeads, width);
         var values = Weights.Value.Forward(x_BTD).view(lines, length, keyHeads, width);
+        if (Weights.QueryNorm is { } queryNorm) queries = queryNorm.Forward(queries);
+        if (Weights.KeyNorm is { } keyNorm) keys = keyNorm.Forward(keys);
         queries = RotaryEmbedding.Turn(queries, context.Cos, context.Sin).view(lines, length, keyHeads, group, width);
         keys = RotaryEmbedding.Turn(keys, context.Cos, context.Sin);
         return (queries.permute(0, 2, 3, 1, 4).reshape(lines, keyHeads, group * length, width), keys.transpose(1, 2), values.transpose(1, 2));

@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 namespace Gradus.Training.Model;
 
 /// <summary>
-/// A decoder-only transformer of the Llama family with fp32 weights under their Hugging Face names. It knows no loss and no sampling. One thread owns it;
+/// A decoder-only transformer, its parts chosen by the config, with fp32 weights under their Hugging Face names. It knows no loss and no sampling. One thread owns it;
 /// the inference engine reads the same weights in place. Tensors it returns belong to the caller's dispose scope.
 /// </summary>
 public sealed class CausalLm : IDisposable
@@ -28,17 +28,18 @@ public sealed class CausalLm : IDisposable
         Config = config;
         Device = torch.device(device);
         rotary = new RotaryEmbedding(config, Device);
-        foreach (var (name, shape) in WeightNames.Of(config))
-        {
-            using var scope = NewDisposeScope();
-            var tensor = fill(name, shape).to(Device).detach().requires_grad_(true).DetachFromDisposeScope();
-            byName.Add(name, tensor);
-            weights.Add(new(name, tensor));
-        }
+        foreach (var (name, shape) in WeightNames.Of(config)) weights.Add(new(name, Make(name, shape).requires_grad_(true)));
+        foreach (var (name, shape) in WeightNames.Fixed(config)) Make(name, shape);
         embedding_VD = byName[WeightNames.Embedding];
         norm = Norm(WeightNames.FinalNorm);
         blocks = [.. Enumerable.Range(0, config.Layers).Select(Block)];
         head = config.TieEmbeddings ? new Linear(embedding_VD) : Map("lm_head");
+
+        Tensor Make(string name, long[] shape)
+        {
+            using var scope = NewDisposeScope();
+            return byName[name] = fill(name, shape).to(Device).detach().DetachFromDisposeScope();
+        }
     }
 
     public ModelConfig Config { get; }
@@ -48,34 +49,43 @@ public sealed class CausalLm : IDisposable
     /// <summary>What is trained, in a fixed order: all weights, or with an adapter its own alone. Leaves with gradient (without in a <see cref="Clone"/>).</summary>
     public IReadOnlyList<KeyValuePair<string, Tensor>> Parameters => Adapter?.Parameters ?? weights;
 
-    /// <summary>All weights by their Hugging Face names, in a fixed order; an adapter's are not among them.</summary>
+    /// <summary>
+    /// All weights that are trained without an adapter, by their Hugging Face names, in a fixed order. The experts of a layer are one tensor, [experts, out, in], under a
+    /// name without their number.
+    /// </summary>
     public IReadOnlyList<KeyValuePair<string, Tensor>> Weights => weights;
 
-    /// <summary>The linear maps by module name (<c>model.layers.0.self_attn.q_proj</c>), in a fixed order; the head only where it has weights of its own.</summary>
+    /// <summary>The linear maps by module name (<c>model.layers.0.self_attn.q_proj</c>), in a fixed order; the head only where it has weights of its own, routed experts not at all.</summary>
     public IReadOnlyDictionary<string, Linear> Linears => linears;
 
     /// <summary>The adapter that is laid on, or null.</summary>
     public Adapter? Adapter { get; private set; }
+
+    /// <summary>All weights as they stand in a file: each expert has a view of its own (the caller's scope owns it), and what is not trained is among them.</summary>
+    public IEnumerable<KeyValuePair<string, Tensor>> Stored => WeightNames.Of(Config).Concat(WeightNames.Fixed(Config)).SelectMany(weight =>
+    {
+        var parts = WeightNames.Stored(weight.Name, weight.Shape);
+        return weight.Shape.Length < 3 ? [new(weight.Name, byName[weight.Name])] : parts.Select((part, i) => KeyValuePair.Create(part, byName[weight.Name].detach().select(0, i)));
+    });
+
+    /// <summary>Layers that stood in the file it was loaded from and are no part of it, by name: those that predict further tokens.</summary>
+    public IReadOnlyList<string> LeftOut { get; private set; } = [];
 
     /// <summary>The layers, for whoever computes with their weights in place.</summary>
     public IReadOnlyList<DecoderBlock> Blocks => blocks;
 
     public Tensor this[string name] => byName[name];
 
+    /// <summary>A weight by its name, or null where the family has none such.</summary>
+    public Tensor? Find(string name) => byName.GetValueOrDefault(name);
+
     /// <summary>Reads config.json and the safetensors of a folder.</summary>
     /// <exception cref="InvalidInputException">Something is missing, damaged, of another shape, or not supported; the message says what.</exception>
     public static CausalLm Load(string folder, string device = "cpu")
     {
         var config = ModelConfig.Read(folder);
-        using var file = Safetensors.Open(folder);
-        return new CausalLm(config, device, (name, shape) =>
-        {
-            // Some published files keep the tied embedding under the head's name alone.
-            var stored = !file.Contains(name) && name == WeightNames.Embedding && config.TieEmbeddings && file.Contains(WeightNames.Head) ? WeightNames.Head : name;
-            var tensor = empty(shape);
-            file.CopyTo(stored, tensor);
-            return tensor;
-        });
+        using var file = new WeightFile(folder, config);
+        return new CausalLm(config, device, file.Read) { LeftOut = file.LeftOut };
     }
 
     /// <summary>
@@ -87,11 +97,12 @@ public sealed class CausalLm : IDisposable
         if (name.EndsWith("bias", StringComparison.Ordinal)) return zeros(shape);
         if (shape.Length == 1) return ones(shape);
         var tensor = empty(shape);
-        var deviation = name == WeightNames.Embedding ? .02 : .7 / Math.Sqrt(shape[1]);
+        var deviation = name == WeightNames.Embedding ? .02 : .7 / Math.Sqrt(shape[^1]);
         var random = DerivedRandom.For(seed, "weights/" + name);
-        for (long row = 0; row < shape[0]; row++)
+        using var rows = tensor.view(-1, shape[^1]);
+        for (long row = 0; row < rows.shape[0]; row++)
         {
-            using var part = tensor.narrow(0, row, 1);
+            using var part = rows.narrow(0, row, 1);
             foreach (ref var weight in MemoryMarshal.Cast<byte, float>(part.bytes)) weight = (float)(deviation * random.NextGaussian());
         }
         return tensor;
@@ -192,7 +203,7 @@ public sealed class CausalLm : IDisposable
 
     public void Dispose()
     {
-        foreach (var (_, tensor) in weights) tensor.Dispose();
+        foreach (var tensor in byName.Values) tensor.Dispose();
         Adapter?.Dispose();
         rotary.Dispose();
     }
@@ -208,8 +219,14 @@ public sealed class CausalLm : IDisposable
         [
             ("config.json", stream => ModelFolder.WriteJson(stream, Config.ToJson())),
             ("generation_config.json", stream => ModelFolder.WriteJson(stream, GenerationConfig())),
-            ("model.safetensors", stream => Safetensors.Write(stream, weights)),
+            ("model.safetensors", WriteWeights),
         ];
+
+    private void WriteWeights(Stream stream)
+    {
+        using var scope = NewDisposeScope();
+        Safetensors.Write(stream, Stored);
+    }
 
     private JsonElement GenerationConfig()
     {
@@ -235,12 +252,33 @@ public sealed class CausalLm : IDisposable
     private DecoderBlock Block(int layer)
     {
         Linear Part(string part) => Map(WeightNames.Layer(layer, part));
-        var attention = new AttentionWeights(Part("self_attn.q_proj"), Part("self_attn.k_proj"), Part("self_attn.v_proj"), Part("self_attn.o_proj"));
-        return new DecoderBlock(
-            Norm(WeightNames.Layer(layer, "input_layernorm.weight")), new Attention(Config, layer, attention),
-            Norm(WeightNames.Layer(layer, "post_attention_layernorm.weight")),
-            new FeedForward(Part("mlp.gate_proj"), Part("mlp.up_proj"), Part("mlp.down_proj")));
+        RmsNorm PartNorm(string part) => Norm(WeightNames.Layer(layer, part));
+        IAttention attention = Config.Latent is { } latent ? Latent(layer, latent, Part) : new Attention(Config, layer, new AttentionWeights(
+            Part("self_attn.q_proj"), Part("self_attn.k_proj"), Part("self_attn.v_proj"), Part("self_attn.o_proj"),
+            Config.QueryKeyNorm ? PartNorm("self_attn.q_norm.weight") : null, Config.QueryKeyNorm ? PartNorm("self_attn.k_norm.weight") : null));
+        IFeedForward feedForward = Config.HasExperts(layer) ? Experts(layer, Config.Experts!, Part) : Gated("mlp", Part);
+        return new DecoderBlock(PartNorm("input_layernorm.weight"), attention, PartNorm("post_attention_layernorm.weight"), feedForward);
     }
+
+    private LatentAttention Latent(int layer, LatentShape shape, Func<string, Linear> part)
+    {
+        // transformers gives these two norms its default epsilon, whatever the config says.
+        RmsNorm Inner(string name) => new(byName[WeightNames.Layer(layer, name)], 1e-6);
+        var squeezed = shape.QueryRank is not null;
+        return new LatentAttention(Config, shape, layer, new LatentWeights(
+            squeezed ? part("self_attn.q_a_proj") : null, squeezed ? Inner("self_attn.q_a_layernorm.weight") : null, part(squeezed ? "self_attn.q_b_proj" : "self_attn.q_proj"),
+            part("self_attn.kv_a_proj_with_mqa"), Inner("self_attn.kv_a_layernorm.weight"), part("self_attn.kv_b_proj"), part("self_attn.o_proj")));
+    }
+
+    private ExpertFeedForward Experts(int layer, ExpertShape shape, Func<string, Linear> part)
+    {
+        Tensor Weight(string name) => byName[WeightNames.Layer(layer, name)];
+        var router = new ExpertRouter(shape, Weight("mlp.gate.weight"), Weight(WeightNames.Correction));
+        return new ExpertFeedForward(
+            shape, router, Weight("mlp.experts.gate_proj.weight"), Weight("mlp.experts.up_proj.weight"), Weight("mlp.experts.down_proj.weight"), Gated("mlp.shared_experts", part));
+    }
+
+    private static FeedForward Gated(string name, Func<string, Linear> part) => new(part(name + ".gate_proj"), part(name + ".up_proj"), part(name + ".down_proj"));
 
     private Linear Map(string module)
     {

@@ -5,7 +5,7 @@ using F = TorchSharp.torch.nn.functional;
 namespace Gradus.Training.Model;
 
 /// <summary>The gated feed-forward of the Llama family (SwiGLU, Shazeer 2020): down(silu(gate(x)) * up(x)).</summary>
-public sealed class FeedForward(Linear gate, Linear up, Linear down)
+public sealed class FeedForward(Linear gate, Linear up, Linear down) : IFeedForward
 {
     public Linear Gate { get; } = gate;
 

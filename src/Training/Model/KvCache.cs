@@ -19,7 +19,7 @@ public sealed class KvCache : IDisposable
     /// <param name="slots">Sequences at once.</param>
     /// <param name="capacity">Tokens of a sequence at most, prompt included.</param>
     public KvCache(ModelConfig config, int slots, int capacity, string device = "cpu")
-        : this([.. Enumerable.Repeat(new CacheLayer(config.KeyValueHeads, config.HeadDim, config.HeadDim), config.Layers)], slots, capacity, device)
+        : this([.. Enumerable.Repeat(new CacheLayer(config.KeyValueHeads, config.HeadDim, config.ValueWidth), config.Layers)], slots, capacity, device)
     {
     }
 

@@ -4,8 +4,7 @@ using static TorchSharp.torch;
 namespace Gradus.Training.Model;
 
 /// <summary>
-/// Rotary positions (Su et al. 2021) in Hugging Face's layout: feature j of a head turns with feature j + half. The angles are computed in fp32 as
-/// transformers does, so that long positions agree.
+/// Rotary positions (Su et al. 2021) in Hugging Face's layout: feature j of a head turns with feature j + half, by the angles of <see cref="RotaryFrequencies"/>.
 /// </summary>
 public sealed class RotaryEmbedding(ModelConfig config, Device device) : IDisposable
 {
@@ -42,17 +41,17 @@ public sealed class RotaryEmbedding(ModelConfig config, Device device) : IDispos
         if (length > config.MaxPositions) throw new InvalidInputException($"A sequence of {length} tokens is longer than the model's {config.MaxPositions} positions.", "max_position_embeddings", "out_of_range");
         if (cos_PH is not null && cos_PH.shape[0] >= length) return;
         var capacity = (int)Math.Min(config.MaxPositions, Math.Max(256, 2 * length));
-        int half = config.HeadDim / 2, width = config.HeadDim;
+        var (inverse, amplitude) = RotaryFrequencies.Of(config);
+        int half = inverse.Length, width = 2 * half;
         float[] cos = new float[(long)capacity * width], sin = new float[cos.Length];
         for (var j = 0; j < half; j++)
         {
-            var frequency = 1f / (float)Math.Pow(config.RopeTheta, 2f * j / width);
             for (var position = 0; position < capacity; position++)
             {
-                var (sine, cosine) = Math.SinCos(position * frequency);
+                var (sine, cosine) = Math.SinCos(position * inverse[j]);
                 var at = (position * width) + j;
-                cos[at] = cos[at + half] = (float)cosine;
-                (sin[at], sin[at + half]) = ((float)-sine, (float)sine);
+                cos[at] = cos[at + half] = (float)cosine * amplitude;
+                (sin[at], sin[at + half]) = ((float)-sine * amplitude, (float)sine * amplitude);
             }
         }
         Dispose();

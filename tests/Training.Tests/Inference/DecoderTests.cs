@@ -8,23 +8,17 @@ using static TorchSharp.torch;
 
 namespace Gradus.Training.Tests.Inference;
 
-/// <summary>Each decoder against the trainer's own computation, on models with and without biases, grouped heads and odd widths.</summary>
+/// <summary>Each decoder against the trainer's own computation, on models of all families.</summary>
 public sealed class DecoderTests
 {
-    public static TheoryData<string, string> Both => [.. new[] { "torch", "vector" }.SelectMany(decoder => Models.Keys.Select(model => (decoder, model)))];
-
-    private static Dictionary<string, ModelConfig> Models { get; } = new()
-    {
-        ["qwen2, narrow heads"] = Tiny.Config,
-        ["llama"] = new("llama", 62, 128, 2, 4, 4, 32, 336, 1e-6, 10_000, 256, TieEmbeddings: true, QkvBias: false, [1], 0, null),
-        ["llama, untied, odd widths"] = new("llama", 101, 36, 3, 6, 3, 20, 50, 1e-5, 500_000, 128, TieEmbeddings: false, QkvBias: false, [1], 0, null),
-    };
+    public static TheoryData<string, string> Both => [.. new[] { "torch", "vector" }.SelectMany(decoder =>
+        Families.All.Where(model => decoder == "torch" || (model.Value.Latent is null && model.Value.Experts is null)).Select(model => (decoder, model.Key)))];
 
     [Theory]
     [MemberData(nameof(Both))]
     public void Greedy_tokens_are_those_of_the_full_forward_pass(string decoder, string name)
     {
-        using var model = CausalLm.Create(Models[name], 5);
+        using var model = Families.Create(name, 5);
         using var engine = new Engine(Decoder(decoder, model), 8);
         var prompts = Prompts(model, 5);
         var sequences = prompts.Select(prompt => engine.Add(new GenerationRequest(prompt, 40, SamplingOptions.Greedy, [], [0]))[0]).ToArray();
@@ -44,7 +38,7 @@ public sealed class DecoderTests
     [MemberData(nameof(Both))]
     public void Log_probabilities_are_the_trainer_s(string decoder, string name)
     {
-        using var model = CausalLm.Create(Models[name], 6);
+        using var model = Families.Create(name, 6);
         using var engine = new Engine(Decoder(decoder, model), 20);
         var sampling = new SamplingOptions { Temperature = 0.7, TopP = 0.9 };
         var sequences = Prompts(model, 6).SelectMany((prompt, i) => engine.Add(new GenerationRequest(prompt, 50, sampling, [3, 4, 5], [(ulong)i, 100 + (ulong)i, 200 + (ulong)i, 300 + (ulong)i]))).ToArray();
@@ -64,7 +58,7 @@ public sealed class DecoderTests
     [MemberData(nameof(Both))]
     public void A_crowd_that_comes_and_goes_changes_nothing(string decoder, string name)
     {
-        using var model = CausalLm.Create(Models[name], 7);
+        using var model = Families.Create(name, 7);
         var prompts = Prompts(model, 30);
         GenerationRequest Request(int i) => new(prompts[i], 10 + (i * 7 % 40), new SamplingOptions(), [2], [(ulong)i, 1000 + (ulong)i]);
         using var alone = new Engine(Decoder(decoder, model), 1);
@@ -89,7 +83,7 @@ public sealed class DecoderTests
     [MemberData(nameof(Both))]
     public void A_shared_prompt_changes_nothing(string decoder, string name)
     {
-        using var model = CausalLm.Create(Models[name], 8);
+        using var model = Families.Create(name, 8);
         var runs = new[] { true, false }.Select(share =>
         {
             using var engine = new Engine(Decoder(decoder, model), 8, share);
@@ -109,7 +103,7 @@ public sealed class DecoderTests
     [MemberData(nameof(Both))]
     public void A_changed_weight_shows_at_once_and_tensors_do_not_pile_up(string decoder, string name)
     {
-        using var model = CausalLm.Create(Models[name], 9);
+        using var model = Families.Create(name, 9);
         using var engine = new Engine(Decoder(decoder, model), 4);
         float[] First()
         {
@@ -133,7 +127,7 @@ public sealed class DecoderTests
     [MemberData(nameof(Both))]
     public void A_long_prompt_and_a_full_context_are_computed_whole(string decoder, string name)
     {
-        using var model = CausalLm.Create(Models[name], 10);
+        using var model = Families.Create(name, 10);
         var most = model.Config.MaxPositions;
         var prompt = Enumerable.Range(0, most - 20).Select(i => i * 13 % model.Config.VocabularySize).ToArray();
         using var engine = new Engine(Decoder(decoder, model), 3);
@@ -154,16 +148,25 @@ public sealed class DecoderTests
     [MemberData(nameof(ModelCase.Folders), MemberType = typeof(ModelCase))]
     public void Published_shapes_give_the_reference_s_greedy_tokens(string folder)
     {
-        using var reference = ModelCase.Open(folder);
+        using var reference = new ModelCase(folder);
         using var model = CausalLm.Load(folder);
         var expected = reference.Figures.GetProperty("greedy_batch").EnumerateArray().Select(row => row.EnumerateArray().Select(token => token.GetInt32()).ToArray()).ToArray();
-        foreach (var decoder in new[] { "torch", "vector" })
+        foreach (var decoder in new[] { "torch", "vector" }.Where(decoder => decoder == "torch" || model.Config.Latent is null))
         {
             using var engine = new Engine(Decoder(decoder, model), 2);
             var sequences = reference.Tokens.Select((prompt, i) => engine.Add(new GenerationRequest(prompt, expected[i].Length, SamplingOptions.Greedy, [], [0]))[0]).ToArray();
             Finish(engine);
             Assert.Equal(expected, sequences.Select(sequence => sequence.Tokens.ToArray()));
         }
+    }
+
+    [Fact]
+    public void Latent_attention_and_experts_are_left_to_libtorch()
+    {
+        using var model = CausalLm.Create(Families.DeepSeek, 1);
+        Assert.False(VectorDecoder.Supports(model));
+        using var decoder = Decoders.For(model);
+        Assert.IsType<TorchDecoder>(decoder);
     }
 
     private static IDecoder Decoder(string name, CausalLm model)

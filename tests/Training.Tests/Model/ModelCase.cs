@@ -63,13 +63,10 @@ public sealed class ModelCase : IDisposable
             .Where(folder => File.Exists(Path.Combine(folder, "expected.json"))).Order(StringComparer.Ordinal)];
     }
 
-    /// <summary>The case, or a skipped test where its architecture is not one of ours yet.</summary>
-    public static ModelCase Open(string folder)
-    {
-        var type = ModelFolder.ReadJson(Path.Combine(folder, "config.json")).GetProperty("model_type").GetString();
-        Assert.SkipUnless(type is "llama" or "qwen2", $"{type} is not supported yet.");
-        return new ModelCase(folder);
-    }
+    /// <summary>A parameter of ours under the names of the file: the experts of a layer are one tensor here and one each there.</summary>
+    public static IEnumerable<(string Name, Tensor Tensor)> Parts(string name, Tensor tensor) => tensor.dim() < 3
+        ? [(name, tensor)]
+        : tensor.unbind().Select((part, expert) => (name.Replace(".experts.", $".experts.{expert}.", StringComparison.Ordinal), part));
 
     public void Dispose()
     {

@@ -28,6 +28,71 @@ public sealed class ModelConfigTests
         Assert.Equal(24, Parse("""{"head_dim":24}""").HeadDim);
     }
 
+    [Theory]
+    [InlineData("""{"rope_theta":500000.0,"rope_scaling":{"factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0,"original_max_position_embeddings":8192,"rope_type":"llama3"}}""")]
+    [InlineData("""{"rope_parameters":{"factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0,"original_max_position_embeddings":8192,"rope_type":"llama3","rope_theta":500000.0}}""")]
+    public void Llama31sScalingIsReadInBothForms(string change)
+    {
+        var config = Parse(change);
+        Assert.Equal(500_000, config.RopeTheta);
+        Assert.Equal(new RotaryScaling("llama3", 8) { LowFrequencyFactor = 1, HighFrequencyFactor = 4, OriginalPositions = 8_192 }, config.Rope! with { Factors = new RotaryScaling("", 1).Factors });
+    }
+
+    [Fact]
+    public void YarnsFactorMayFollowFromThePositions()
+    {
+        var config = Parse("""{"max_position_embeddings":512,"rope_scaling":{"type":"yarn","original_max_position_embeddings":64,"beta_fast":16,"mscale":0.7,"truncate":false}}""");
+        Assert.Equal((8, 64, 16, 1, 0.7, 0, false), (config.Rope!.Factor, config.Rope.OriginalPositions, config.Rope.BetaFast, config.Rope.BetaSlow, config.Rope.Mscale, config.Rope.MscaleAllDim, config.Rope.Truncate));
+    }
+
+    /// <summary>What published configs say beside the mathematics, and windows that are not in use.</summary>
+    [Theory]
+    [InlineData("""{"model_type":"qwen2","sliding_window":4096,"max_window_layers":28,"use_sliding_window":false,"use_mrope":false,"layer_types":["full_attention","full_attention","full_attention"]}""")]
+    [InlineData("""{"model_type":"mistral","sliding_window":null,"attention_dropout":0.0}""")]
+    [InlineData("""{"model_type":"mistral","max_position_embeddings":4096,"sliding_window":4096}""")]
+    [InlineData("""{"model_type":"qwen3","head_dim":128,"attention_bias":false,"use_sliding_window":false,"sliding_window":null,"max_window_layers":36}""")]
+    [InlineData("""{"is_llama_config":true,"rope_interleaved":false,"transformers.js_config":{"kv_cache_dtype":{"q4f16":"float16"}},"_name_or_path":"x","unsloth_fixed":true,"unsloth_version":"2025.3"}""")]
+    [InlineData("""{"pretraining_tp":1,"initializer_range":0.02,"_attn_implementation_autoset":true,"output_attentions":true,"id2label":{"0":"A"},"num_beam_groups":1,"task_specific_params":{"x":1},"attn_logit_softcapping":null,"use_qk_norm":false}""")]
+    public void WhatSaysNothingOfTheMathematicsPasses(string change) => Assert.Equal(64, Parse(change).HiddenSize);
+
+    [Fact]
+    public void ThePublishedDeepSeekIsRead()
+    {
+        var config = Parse("""
+            {"model_type":"deepseek_v3","aux_loss_alpha":0.001,"ep_size":1,"first_k_dense_replace":3,"kv_lora_rank":512,"max_position_embeddings":163840,"moe_intermediate_size":2048,"moe_layer_freq":1,
+            "n_group":8,"n_routed_experts":256,"n_shared_experts":1,"norm_topk_prob":true,"num_attention_heads":128,"num_experts_per_tok":8,"num_hidden_layers":61,"num_key_value_heads":128,
+            "num_nextn_predict_layers":1,"q_lora_rank":1536,"qk_nope_head_dim":128,"qk_rope_head_dim":64,"routed_scaling_factor":2.5,"scoring_func":"sigmoid","seq_aux":true,"topk_group":4,"topk_method":"noaux_tc",
+            "rope_scaling":{"beta_fast":32,"beta_slow":1,"factor":40,"mscale":1.0,"mscale_all_dim":1.0,"original_max_position_embeddings":4096,"type":"yarn"},"v_head_dim":128,"auto_map":{"AutoConfig":"x"}}
+            """);
+        Assert.Equal(new LatentShape(1_536, 512, 128, 64, 128, true), config.Latent);
+        Assert.Equal(new ExpertShape(256, 8, 1, 2_048, 8, 4, 2.5, true, 3), config.Experts);
+        Assert.Equal((192, 64, 128, 1), (config.HeadDim, config.RotaryWidth, config.ValueWidth, config.NextTokenLayers));
+    }
+
+    [Theory]
+    [InlineData("""{"num_key_value_heads":2}""", "num_key_value_heads '2'")]
+    [InlineData("""{"scoring_func":"softmax"}""", "scoring_func 'softmax'")]
+    [InlineData("""{"topk_method":"greedy"}""", "topk_method 'greedy'")]
+    [InlineData("""{"moe_layer_freq":2}""", "moe_layer_freq '2'")]
+    [InlineData("""{"n_group":7}""", "n_group must divide")]
+    [InlineData("""{"n_group":256}""", "at least two")]
+    [InlineData("""{"num_experts_per_tok":129}""", "from 1 to 128, not 129")]
+    [InlineData("""{"n_shared_experts":0}""", "n_shared_experts must be")]
+    [InlineData("""{"qk_rope_head_dim":7}""", "must be even")]
+    public void ADeepSeekThatIsNotSupportedIsRefusedByName(string change, string why)
+    {
+        var json = JsonNode.Parse(change)!.AsObject();
+        json["model_type"] = "deepseek_v3";
+        Assert.Contains(why, Assert.Throws<InvalidInputException>(() => Parse(json.ToJsonString())).Message);
+    }
+
+    [Fact]
+    public void TheDtypeIsReadInBothForms()
+    {
+        Assert.Equal(("bfloat16", "float16", "float32"), (Parse("""{"torch_dtype":"bfloat16"}""").Dtype, Parse("""{"dtype":"float16"}""").Dtype, Parse("{}").Dtype));
+        Assert.Equal("bfloat16", Parse("""{"torch_dtype":"bfloat16"}""").ToJson().GetProperty("dtype").GetString());
+    }
+
     [Fact]
     public void EndTokensAreOneOrMany()
     {
@@ -65,16 +130,36 @@ public sealed class ModelConfigTests
     [InlineData("""{"model_type":"gpt2"}""", "model_type 'gpt2'")]
     [InlineData("""{"model_type":null}""", "no model_type")]
     [InlineData("""{"hidden_act":"gelu"}""", "hidden_act 'gelu'")]
-    [InlineData("""{"attention_bias":true}""", "attention_bias 'true'")]
-    [InlineData("""{"mlp_bias":true}""", "mlp_bias 'true'")]
+    [InlineData("""{"model_type":"mistral","sliding_window":null,"attention_bias":true}""", "attention_bias 'true'")]
+    [InlineData("""{"model_type":"qwen2","attention_bias":true}""", "attention_bias 'true'")]
+    [InlineData("""{"model_type":"qwen3","mlp_bias":true}""", "mlp_bias 'true'")]
+    [InlineData("""{"model_type":"mistral","max_position_embeddings":32768,"sliding_window":4096}""", "sliding_window '4096'")]
+    [InlineData("""{"model_type":"mistral","max_position_embeddings":32768}""", "sliding_window '4096'")]
     [InlineData("""{"model_type":"qwen2","use_sliding_window":true,"sliding_window":4096}""", "use_sliding_window 'true'")]
     [InlineData("""{"sliding_window":4096}""", "sliding_window '4096'")]
     [InlineData("""{"layer_types":["full_attention","sliding_attention","full_attention"]}""", "layer_types 'sliding_attention'")]
-    [InlineData("""{"rope_scaling":{"rope_type":"llama3","factor":8.0}}""", "rope_type 'llama3'")]
-    [InlineData("""{"rope_scaling":{"type":"linear","factor":2.0}}""", "rope_type 'linear'")]
-    [InlineData("""{"rope_parameters":{"rope_type":"yarn"}}""", "rope_type 'yarn'")]
+    [InlineData("""{"rope_scaling":{"rope_type":"llama3","factor":8.0}}""", "no low_freq_factor")]
+    [InlineData("""{"rope_scaling":{"rope_type":"llama3","factor":8.0,"low_freq_factor":4,"high_freq_factor":4}}""", "high_freq_factor must be above low_freq_factor")]
+    [InlineData("""{"rope_scaling":{"type":"linear","factor":0.5}}""", "factor must be from 1")]
+    [InlineData("""{"rope_scaling":{"type":"dynamic","factor":2.0}}""", "rope_type 'dynamic', which is not supported; supported: default, linear, llama3, yarn, longrope")]
+    [InlineData("""{"rope_parameters":{"rope_type":"yarn"}}""", "rope_parameters has no factor")]
+    [InlineData("""{"rope_scaling":{"type":"default","mrope_section":[16,24,24]}}""", "rope_scaling.mrope_section")]
+    [InlineData("""{"rope_scaling":{"rope_type":"longrope","short_factor":[1,1,1,1,1,1,1,1],"long_factor":[2,1,1,1,1,1,1,1],"factor":4}}""", "rope_type 'longrope'")]
+    [InlineData("""{"rope_scaling":{"rope_type":"longrope","short_factor":[1],"long_factor":[1],"factor":4}}""", "short_factor must be 8 numbers")]
+    [InlineData("""{"attn_logit_softcapping":50.0}""", "attn_logit_softcapping '50.0'")]
+    [InlineData("""{"final_logit_softcapping":30.0}""", "final_logit_softcapping '30.0'")]
+    [InlineData("""{"query_pre_attn_scalar":224}""", "query_pre_attn_scalar '224'")]
+    [InlineData("""{"logit_scale":0.0625}""", "logit_scale '0.0625'")]
+    [InlineData("""{"embedding_multiplier":12.0}""", "embedding_multiplier '12.0'")]
+    [InlineData("""{"residual_multiplier":0.22}""", "residual_multiplier '0.22'")]
+    [InlineData("""{"use_qk_norm":true}""", "use_qk_norm")]
+    [InlineData("""{"clip_qkv":8}""", "clip_qkv '8'")]
+    [InlineData("""{"position_embedding_type":"alibi"}""", "position_embedding_type 'alibi'")]
+    [InlineData("""{"no_rope_layers":[1,1,0]}""", "no_rope_layers")]
+    [InlineData("""{"num_nextn_predict_layers":1}""", "num_nextn_predict_layers '1'")]
     [InlineData("""{"partial_rotary_factor":0.5}""", "partial_rotary_factor '0.5'")]
     [InlineData("""{"quantization_config":{"bits":4}}""", "quantization_config")]
+    [InlineData("""{"quantization_config":{"quant_method":"fp8","fmt":"e4m3","weight_block_size":[128,128]}}""", "quantization_config 'fp8'")]
     [InlineData("""{"hidden_size":null}""", "no hidden_size")]
     [InlineData("""{"hidden_size":"64"}""", "hidden_size must not be a string")]
     [InlineData("""{"num_hidden_layers":0}""", "from 1 to 1000, not 0")]

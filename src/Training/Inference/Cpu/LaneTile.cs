@@ -53,20 +53,22 @@ internal sealed unsafe class LaneTile : IDisposable
         {
             var w = weights.Layers[layer];
             LaneMath.RmsNorm(x, w.AttentionNorm, h, config.HiddenSize, width, (float)config.NormEpsilon);
-            Project(w.Query, w.QueryBias, q, queries, width);
-            Project(w.Key, w.KeyBias, k, keys, width);
-            Project(w.Value, w.ValueBias, v, keys, width);
+            Map(h, w.Query, w.QueryBias, q, queries, config.HiddenSize, width);
+            Map(h, w.Key, w.KeyBias, k, keys, config.HiddenSize, width);
+            Map(h, w.Value, w.ValueBias, v, keys, config.HiddenSize, width);
+            NormHeads(q, w.QueryNorm, config.Heads, width);
+            NormHeads(k, w.KeyNorm, config.KeyValueHeads, width);
             LaneMath.Turn(q, cos, sin, config.Heads, config.HeadDim, width);
             LaneMath.Turn(k, cos, sin, config.KeyValueHeads, config.HeadDim, width);
             Store(layer, lanes, width);
             Attend(layer, lanes, width);
-            LaneProduct.Multiply(mixed, w.Output, more, config.HiddenSize, queries, width);
+            Map(mixed, w.Output, w.OutputBias, more, config.HiddenSize, queries, width);
             LaneMath.Add(x, more, (long)config.HiddenSize * width);
             LaneMath.RmsNorm(x, w.FeedForwardNorm, h, config.HiddenSize, width, (float)config.NormEpsilon);
-            LaneProduct.Multiply(h, w.Gate, gate, config.FeedForwardSize, config.HiddenSize, width);
-            LaneProduct.Multiply(h, w.Up, up, config.FeedForwardSize, config.HiddenSize, width);
+            Map(h, w.Gate, w.GateBias, gate, config.FeedForwardSize, config.HiddenSize, width);
+            Map(h, w.Up, w.UpBias, up, config.FeedForwardSize, config.HiddenSize, width);
             LaneMath.Gate(gate, up, (long)config.FeedForwardSize * width);
-            LaneProduct.Multiply(gate, w.Down, more, config.HiddenSize, config.FeedForwardSize, width);
+            Map(gate, w.Down, w.DownBias, more, config.HiddenSize, config.FeedForwardSize, width);
             LaneMath.Add(x, more, (long)config.HiddenSize * width);
         }
         Score(weights, lanes, width, rows);
@@ -94,10 +96,16 @@ internal sealed unsafe class LaneTile : IDisposable
         }
     }
 
-    private void Project(float* weight, float* bias, float* y, int outputs, int width)
+    private static void Map(float* from, float* weight, float* bias, float* y, int outputs, int inputs, int width)
     {
-        LaneProduct.Multiply(h, weight, y, outputs, config.HiddenSize, width);
+        LaneProduct.Multiply(from, weight, y, outputs, inputs, width);
         if (bias is not null) LaneMath.AddBias(y, bias, outputs, width);
+    }
+
+    private void NormHeads(float* heads, float* weight, int count, int width)
+    {
+        if (weight is null) return;
+        for (var head = 0; head < count; head++, heads += config.HeadDim * width) LaneMath.RmsNorm(heads, weight, heads, config.HeadDim, width, (float)config.NormEpsilon);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -34,11 +34,14 @@ public sealed unsafe class VectorDecoder : IDecoder
 
     public int MaxPositions => model.Config.MaxPositions;
 
-    /// <summary>Whether the processor has the vectors, the model lies in its memory, and no product has fewer outputs than a kernel computes at a time.</summary>
+    /// <summary>
+    /// Whether the processor has the vectors, the model lies in its memory, it has neither latent attention nor experts (they have no kernels here), and no product has
+    /// fewer outputs than a kernel computes at a time.
+    /// </summary>
     public static bool Supports(CausalLm model)
     {
         var config = model.Config;
-        return Vector512.IsHardwareAccelerated && model.Device.type == DeviceType.CPU && model.Adapter is null
+        return config.Latent is null && config.Experts is null && Vector512.IsHardwareAccelerated && model.Device.type == DeviceType.CPU && model.Adapter is null
             && new[] { config.HiddenSize, config.VocabularySize, config.FeedForwardSize, config.KeyValueHeads * config.HeadDim }.Min() >= LaneProduct.LeastOutputs;
     }
 

@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace Gradus.Training.Inference.Cpu;
 
-/// <summary>Where a model's weights lie, in place; a bias is null where the family has none. Valid while the model lives and its tensors stay the same ones.</summary>
+/// <summary>Where a model's weights lie, in place; a bias or norm is null where the family has none. Valid while the model lives and its tensors stay the same ones.</summary>
 internal sealed unsafe class WeightPointers
 {
     public WeightPointers(CausalLm model)
@@ -45,11 +45,17 @@ internal sealed unsafe class LayerPointers(CausalLm model, int layer)
 
     public float* Output { get; } = Find(model, layer, "self_attn.o_proj.weight");
 
-    public float* QueryBias { get; } = model.Config.QkvBias ? Find(model, layer, "self_attn.q_proj.bias") : null;
+    public float* QueryBias { get; } = Optional(model, layer, "self_attn.q_proj.bias");
 
-    public float* KeyBias { get; } = model.Config.QkvBias ? Find(model, layer, "self_attn.k_proj.bias") : null;
+    public float* KeyBias { get; } = Optional(model, layer, "self_attn.k_proj.bias");
 
-    public float* ValueBias { get; } = model.Config.QkvBias ? Find(model, layer, "self_attn.v_proj.bias") : null;
+    public float* ValueBias { get; } = Optional(model, layer, "self_attn.v_proj.bias");
+
+    public float* OutputBias { get; } = Optional(model, layer, "self_attn.o_proj.bias");
+
+    public float* QueryNorm { get; } = Optional(model, layer, "self_attn.q_norm.weight");
+
+    public float* KeyNorm { get; } = Optional(model, layer, "self_attn.k_norm.weight");
 
     public float* FeedForwardNorm { get; } = Find(model, layer, "post_attention_layernorm.weight");
 
@@ -59,5 +65,13 @@ internal sealed unsafe class LayerPointers(CausalLm model, int layer)
 
     public float* Down { get; } = Find(model, layer, "mlp.down_proj.weight");
 
+    public float* GateBias { get; } = Optional(model, layer, "mlp.gate_proj.bias");
+
+    public float* UpBias { get; } = Optional(model, layer, "mlp.up_proj.bias");
+
+    public float* DownBias { get; } = Optional(model, layer, "mlp.down_proj.bias");
+
     private static float* Find(CausalLm model, int layer, string part) => WeightPointers.Of(model[WeightNames.Layer(layer, part)]);
+
+    private static float* Optional(CausalLm model, int layer, string part) => model.Find(WeightNames.Layer(layer, part)) is { } weight ? WeightPointers.Of(weight) : null;
 }
