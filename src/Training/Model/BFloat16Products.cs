@@ -30,10 +30,13 @@ public sealed class BFloat16Products : IDisposable
     {
         // What autograd needs of these it keeps itself.
         using var narrow = x.to(ScalarType.BFloat16);
-        using var product = nn.functional.linear(narrow, Copy(weight));
+        using var product = nn.functional.linear(narrow, weight.dtype == ScalarType.BFloat16 ? weight : Copy(weight));
         var wide = product.to(ScalarType.Float32);
         return bias is null ? wide : wide + bias;
     }
+
+    /// <summary>The copies of weights that are one tensor, [n, out, in], each for <see cref="Multiply"/>: one copy, not one for each slice and each use.</summary>
+    internal Tensor[] Slices(Tensor stack) => Copy(stack).unbind();
 
     public void Dispose()
     {

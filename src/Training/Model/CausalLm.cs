@@ -217,7 +217,7 @@ public sealed class CausalLm : IDisposable
         ]
         :
         [
-            ("config.json", stream => ModelFolder.WriteJson(stream, Config.ToJson())),
+            ("config.json", stream => ModelFolder.WriteJson(stream, (Config with { Dtype = "float32" }).ToJson())),
             ("generation_config.json", stream => ModelFolder.WriteJson(stream, GenerationConfig())),
             ("model.safetensors", WriteWeights),
         ];

@@ -34,7 +34,7 @@ public sealed class ExpertFeedForward(ExpertShape shape, ExpertRouter router, Te
         var counts = new long[shape.Count];
         foreach (var expert in experts) counts[expert]++;
         // Unbound at once, because each slice of its own would make a gradient of the whole.
-        Tensor[] gates = gate_EID.unbind(), ups = up_EID.unbind(), downs = down_EDI.unbind();
+        Tensor[] gates = Linear.Slices(gate_EID), ups = Linear.Slices(up_EID), downs = Linear.Slices(down_EDI);
         var outputs = new List<Tensor>();
         long start = 0;
         for (var expert = 0; expert < shape.Count; start += counts[expert++])

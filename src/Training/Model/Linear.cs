@@ -17,6 +17,9 @@ public sealed class Linear(Tensor weight, Tensor? bias = null)
     /// <summary>What an adapter adds to the map; null where there is none, or it is off.</summary>
     public LowRank? Adapter { get; internal set; }
 
+    /// <summary>The weights of maps that are one tensor, [n, out, in], for as many maps of one forward pass.</summary>
+    public static Tensor[] Slices(Tensor stack) => BFloat16Products.Current is { } products ? products.Slices(stack) : stack.unbind();
+
     /// <summary>[..., in] to [..., out], fp32; the map itself is multiplied in bf16 where this thread stands in <see cref="BFloat16Products"/>, an adapter never.</summary>
     public Tensor Forward(Tensor x)
     {

@@ -83,7 +83,7 @@ public sealed class GgufFileTests
             Assert.Equal(entry.Value.GetProperty("shape").EnumerateArray().Select(size => size.GetInt64()), tensor.shape);
             Assert.Equal((entry.Name, entry.Value.GetProperty("sha256_f32le").GetString()), (entry.Name, Hash(MemoryMarshal.Cast<byte, float>(tensor.bytes))));
         }
-        Assert.Equal(ModelConfig.Read(published), ModelConfig.Read(folder["model"]));
+        Assert.Equal(ModelConfig.Read(published) with { Dtype = "float32" }, ModelConfig.Read(folder["model"]));
     }
 
     private static string Hash(ReadOnlySpan<float> numbers) => Convert.ToHexStringLower(SHA256.HashData(MemoryMarshal.AsBytes(numbers)));

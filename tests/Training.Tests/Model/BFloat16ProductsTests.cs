@@ -8,7 +8,8 @@ namespace Gradus.Training.Tests.Model;
 
 public sealed class BFloat16ProductsTests
 {
-    public static TheoryData<string> Folders => ModelCase.Folders();
+    /// <summary>Without experts: a rounding that turns a choice over changes what is computed, not how exactly.</summary>
+    public static TheoryData<string> Folders => [.. ModelCase.Folders().Select(row => row.Data).Where(folder => ModelConfig.Read(folder).Experts is null)];
 
     [Fact]
     public void Factors_are_rounded_to_eight_bits_and_all_else_is_fp32()
@@ -54,7 +55,7 @@ public sealed class BFloat16ProductsTests
     [Theory, MemberData(nameof(Folders))]
     public void Ten_steps_keep_to_the_curve_of_fp32(string folder)
     {
-        using var expected = ModelCase.Open(folder);
+        using var expected = new ModelCase(folder);
         var (full, halved) = (Losses(expected, bfloat16: false), Losses(expected, bfloat16: true));
         Assert.NotEqual(full, halved);
         var furthest = full.Zip(halved, (a, b) => Math.Abs(a - b) / a).Max();
@@ -66,7 +67,7 @@ public sealed class BFloat16ProductsTests
     public void Every_gradient_keeps_its_direction_and_length(string folder)
     {
         using var scope = NewDisposeScope();
-        using var expected = ModelCase.Open(folder);
+        using var expected = new ModelCase(folder);
         using var model = CausalLm.Load(folder);
         using (new BFloat16Products()) Loss(model, expected).backward();
         var distances = model.Parameters.Select(weights =>

@@ -53,7 +53,7 @@ public sealed class ParityTests
     public void LayersComputedAgainGiveTheSameGradients(string folder)
     {
         using var scope = NewDisposeScope();
-        using var expected = ModelCase.Open(folder);
+        using var expected = new ModelCase(folder);
         using var plain = CausalLm.Load(folder);
         using var again = CausalLm.Load(folder);
         foreach (var micro in new IReadOnlyList<TokenRow>[] { expected.Labelled, [.. expected.Labelled.Take(1)], [.. expected.Labelled.Skip(1)] })
