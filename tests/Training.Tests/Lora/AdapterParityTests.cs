@@ -24,7 +24,7 @@ public sealed class AdapterParityTests : IDisposable
     public void Logits_loss_and_every_gradient_agree(string folder)
     {
         var (stored, expected) = Open(folder);
-        using var reference = ModelCase.Open(stored.Base!);
+        using var reference = new ModelCase(stored.Base!);
         using var model = stored.Load("cpu");
         using (no_grad())
         {
@@ -45,7 +45,7 @@ public sealed class AdapterParityTests : IDisposable
     public void Merged_weights_agree_and_compute_the_same(string folder)
     {
         var (stored, expected) = Open(folder);
-        using var reference = ModelCase.Open(stored.Base!);
+        using var reference = new ModelCase(stored.Base!);
         using var model = stored.Load("cpu");
         model.MergeAdapter();
         Assert.Null(model.Adapter);
@@ -59,7 +59,7 @@ public sealed class AdapterParityTests : IDisposable
     public void Off_it_is_the_base_and_on_again_it_is_the_adapter(string folder)
     {
         var (stored, expected) = Open(folder);
-        using var reference = ModelCase.Open(stored.Base!);
+        using var reference = new ModelCase(stored.Base!);
         using var model = stored.Load("cpu");
         using var noGradient = no_grad();
         using var all = TokenBatch.Create(reference.AllTargets);
