@@ -27,6 +27,7 @@ public static class GgufImport
             Directory.CreateDirectory(folder);
             ModelFolder.WriteJson(Path.Combine(folder, "config.json"), JsonSerializer.SerializeToElement(config.Json));
             ModelFolder.WriteJson(Path.Combine(folder, "generation_config.json"), GenerationConfig(source.Metadata, config.Shape.VocabularySize));
+            ModelCard.Write(source, folder);
             GgufTokenizerImport.Write(source, config.Shape.VocabularySize, folder);
             GgufWeightsImport.Write(source, [.. config.Family.Weights(config.Shape)], folder);
         }

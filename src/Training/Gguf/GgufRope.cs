@@ -1,4 +1,6 @@
+using System.Text.Json;
 using System.Text.Json.Nodes;
+using Gradus.Training.Model;
 
 namespace Gradus.Training.Gguf;
 
@@ -8,6 +10,8 @@ namespace Gradus.Training.Gguf;
 /// </summary>
 internal static class GgufRope
 {
+    private static readonly string[] names = ["rope_parameters", "rope_scaling"];
+
     /// <summary><c>rope_scaling</c> of a file; null where positions are not scaled.</summary>
     public static JsonObject? Read(GgufFile file, string architecture, int headDim, int positions)
     {
@@ -40,6 +44,44 @@ internal static class GgufRope
             default:
                 throw GgufHeader.Wrong(file.Path, $"{Key("type")} is '{type}'; supported: none, linear, yarn");
         }
+    }
+
+    /// <summary>Adds a model's rotary scaling; gives the factors that <c>rope_freqs.weight</c> holds, null where there is no such tensor.</summary>
+    /// <param name="json">config.json, in the form of transformers 5 or before.</param>
+    public static float[]? Add(GgufWriter writer, JsonElement json, string architecture, ModelConfig config)
+    {
+        var rope = names.Select(name => json.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Object ? value : default).FirstOrDefault(value => value.ValueKind == JsonValueKind.Object && Type(value) != "default");
+        if (rope.ValueKind != JsonValueKind.Object) return null;
+        void Scaling(string key, float number) => writer.Add($"{architecture}.rope.scaling.{key}", number);
+        switch (Type(rope))
+        {
+            case "linear":
+                writer.Add($"{architecture}.rope.scaling.type", "linear");
+                Scaling("factor", (float)(Number(rope, "factor") ?? throw Missing("factor")));
+                return null;
+            case "yarn":
+                var factor = Number(rope, "factor") ?? throw Missing("factor");
+                writer.Add($"{architecture}.rope.scaling.type", "yarn");
+                Scaling("factor", (float)factor);
+                writer.Add($"{architecture}.rope.scaling.original_context_length", (uint)(Number(rope, "original_max_position_embeddings") ?? config.MaxPositions));
+                if (Number(rope, "attention_factor") is { } attention) Scaling("attn_factor", (float)(attention / ((0.1 * Math.Log(factor)) + 1)));
+                if (Number(rope, "beta_fast") is { } fast) Scaling("yarn_beta_fast", (float)fast);
+                if (Number(rope, "beta_slow") is { } slow) Scaling("yarn_beta_slow", (float)slow);
+                return null;
+            case "llama3" when architecture == "llama":
+                return Llama3Factors(
+                    config.RopeTheta, config.HeadDim, Number(rope, "factor") ?? throw Missing("factor"), Number(rope, "low_freq_factor") ?? 1, Number(rope, "high_freq_factor") ?? 4,
+                    Number(rope, "original_max_position_embeddings") ?? throw Missing("original_max_position_embeddings"));
+            case "longrope" when architecture == "llama" && (Number(rope, "attention_factor") ?? 0) == 1 && List(rope, "short_factor") is { } factors && factors.Length == config.HeadDim / 2 && List(rope, "long_factor") is { } same && factors.SequenceEqual(same):
+                return factors;
+            default:
+                throw new InvalidInputException($"Rotary scaling of the type '{Type(rope)}' cannot be written to a GGUF file of the architecture {architecture}; supported: default, linear, yarn, and for llama llama3 and longrope with equal factors and attention_factor 1.", "rope_scaling", "unknown_value");
+        }
+
+        static string Type(JsonElement rope) => (rope.TryGetProperty("rope_type", out var type) || rope.TryGetProperty("type", out type)) && type.ValueKind == JsonValueKind.String ? type.GetString()! : "default";
+        static double? Number(JsonElement rope, string name) => rope.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Number ? value.GetDouble() : null;
+        static float[]? List(JsonElement rope, string name) => rope.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Array && value.EnumerateArray().All(item => item.ValueKind == JsonValueKind.Number) ? [.. value.EnumerateArray().Select(item => item.GetSingle())] : null;
+        static InvalidInputException Missing(string name) => new($"config.json has no rope_scaling.{name}.", $"rope_scaling.{name}", "missing");
     }
 
     /// <summary>

@@ -80,6 +80,16 @@ public sealed unsafe class Safetensors : IDisposable
         }
     }
 
+    /// <summary>Some of a tensor's numbers as fp32, from number <paramref name="first"/> on.</summary>
+    /// <exception cref="InvalidInputException">The tensor is missing, ends before, or has a type that is not supported.</exception>
+    public void Read(string name, long first, Span<float> destination)
+    {
+        var (file, entry) = Find(name);
+        var count = entry.Shape.Aggregate(1L, (product, size) => product * size);
+        if (first < 0 || first > count - destination.Length || entry.Type == "I64") throw SafetensorsHeader.Wrong(file.Name, $"tensor '{name}' of type {entry.Type} and {count} numbers has no {destination.Length} floats from {first} on");
+        Convert(file.Start + entry.Offset, entry.Type, first, MemoryMarshal.AsBytes(destination), name, file.Name);
+    }
+
     /// <summary>Writes fp32 (or int64) tensors to a stream, in the order given; header padded to eight bytes, metadata <c>format: pt</c>.</summary>
     public static void Write(Stream stream, IEnumerable<KeyValuePair<string, Tensor>> tensors) => SafetensorsWriter.Write(stream, [.. tensors]);
 

@@ -11,7 +11,8 @@ internal static class GgufMade
     /// <param name="more">Adds the tokenizer and whatever else.</param>
     /// <param name="rows">Of the embedding.</param>
     /// <param name="change">Gets each tensor's name and shape before it is written; null leaves it out.</param>
-    public static void Write(string path, Action<GgufWriter> more, int rows = Tokens, Func<string, long[], (string Name, GgufType Type, long[] Shape)?>? change = null, string architecture = "llama")
+    /// <param name="first">Gives the numbers of rope_freqs.weight, or null for none.</param>
+    public static void Write(string path, Action<GgufWriter> more, int rows = Tokens, Func<string, long[], (string Name, GgufType Type, long[] Shape)?>? change = null, string architecture = "llama", Func<GgufWriter, float[]?>? first = null)
     {
         var writer = new GgufWriter();
         writer.Add("general.architecture", architecture);
@@ -23,6 +24,8 @@ internal static class GgufMade
         more(writer);
         var shape = new GgufShape(rows, 32, 1, 2, 1, 16, 32, true);
         long bytes = 0;
+        var factors = first?.Invoke(writer);
+        if (factors is not null) writer.AddTensor(GgufFamily.RopeFactors, GgufType.F32, [factors.Length]);
         foreach (var weight in GgufFamily.Of(architecture, "").Weights(shape))
         {
             if ((change is null ? (weight.Name, GgufType.F32, weight.Shape) : change(weight.Name, weight.Shape)) is not var (name, type, sizes)) continue;
@@ -32,6 +35,7 @@ internal static class GgufMade
         }
         using var stream = File.Create(path);
         writer.WriteHeader(stream);
+        foreach (var factor in factors ?? []) stream.Write(BitConverter.GetBytes(factor));
         stream.SetLength(stream.Length + bytes);
     }
 
