@@ -5,10 +5,10 @@ using Gradus.Workload;
 using static TorchSharp.torch;
 
 // Run it with the environment of a training child: . scripts/torch-environment.sh && dotnet run -c Release --project bench/Workload [STEPS [PART]]
-// where PART is yardstick, tiny, 3M, 135M, 135M-bf16, 135M-recomputed, 135M-bf16-recomputed or decode; all of them without it.
+// where PART is yardstick, tiny, 3M, 135M, 135M-bf16, 135M-recomputed, 135M-bf16-recomputed, decode or tokenizers; all of them without it.
 int threads = int.TryParse(Environment.GetEnvironmentVariable("OMP_NUM_THREADS"), out int n) ? n : Environment.ProcessorCount;
 int steps = args.Length > 0 ? int.Parse(args[0], CultureInfo.InvariantCulture) : 15;
-string[] parts = args.Length > 1 ? args[1..] : ["yardstick", "tiny", "3M", "135M", "135M-bf16", "135M-recomputed", "135M-bf16-recomputed", "decode"];
+string[] parts = args.Length > 1 ? args[1..] : ["yardstick", "tiny", "3M", "135M", "135M-bf16", "135M-recomputed", "135M-bf16-recomputed", "decode", "tokenizers"];
 set_num_threads(threads);
 
 if (parts.Contains("yardstick")) Console.WriteLine(Yardstick.Measure(threads));
@@ -22,6 +22,7 @@ if (parts.Contains("decode"))
     DecodeRate.Print("tiny", Llama(62, 128, 384), groups: 16, groupSize: 16, prompt: 20, newTokens: 60, Math.Max(1, steps / 3));
     DecodeRate.Print("3M", Llama(64, 256, 768), groups: 4, groupSize: 16, prompt: 32, newTokens: 64, Math.Max(1, steps / 3));
 }
+if (parts.Contains("tokenizers")) TokenizerRate.Print(Math.Max(1, steps / 3));
 
 static ModelConfig SmolLm2() => Model(49_152, 576, 1536, layers: 30, heads: 9, keyHeads: 3);
 

@@ -1,3 +1,5 @@
+using System.Text;
+
 namespace Gradus.Training.Text;
 
 /// <summary>
@@ -9,10 +11,30 @@ internal static class ByteAlphabet
     private static readonly char[] letters = Letters();
     private static readonly short[] bytes = Bytes();
 
-    public static char Letter(byte value) => letters[value];
-
     /// <summary>The byte of a letter, or -1 where the character is no letter of the alphabet.</summary>
     public static int Byte(char letter) => letter < bytes.Length ? bytes[letter] : -1;
+
+    /// <summary>Writes a text's UTF-8 in letters, at most three for each UTF-16 unit; how many. An unpaired surrogate is written as U+FFFD: UTF-8 has no other way.</summary>
+    public static int Write(ReadOnlySpan<char> text, Span<char> target)
+    {
+        Span<byte> utf8 = stackalloc byte[4];
+        int written = 0, at = 0;
+        while (at < text.Length)
+        {
+            if (text[at] < 0x80)
+            {
+                target[written++] = letters[text[at++]];
+                continue;
+            }
+
+            Rune.DecodeFromUtf16(text[at..], out var rune, out var width);
+            var count = rune.EncodeToUtf8(utf8);
+            for (var i = 0; i < count; i++) target[written++] = letters[utf8[i]];
+            at += width;
+        }
+
+        return written;
+    }
 
     private static char[] Letters()
     {

@@ -1,24 +1,43 @@
 using System.Text;
+using Gradus.Training.Text.Decoders;
 
 namespace Gradus.Training.Text;
 
 /// <summary>
-/// Text as its tokens come: never half a character. All that it gives, put together, is what <see cref="Tokenizer.Decode"/> gives for all the
-/// tokens at once. One stream belongs to one sequence and one thread.
+/// Text as its tokens come: never half a character, and nothing that a later token changes. All that it gives, put together, is what
+/// <see cref="Tokenizer.Decode"/> gives for all the tokens at once. One stream belongs to one sequence and one thread.
 /// </summary>
 public sealed class TokenTextStream(Tokenizer tokenizer, bool skipSpecialTokens = false)
 {
-    private readonly Decoder decoder = Encoding.UTF8.GetDecoder();
+    private readonly StringBuilder text = new();
+    private DecodeStep? step;
 
-    /// <summary>The characters that this token completes; often all of it, empty while a character is unfinished.</summary>
-    public string Push(int token) => Convert(tokenizer.BytesOf(token, skipSpecialTokens), flush: false);
-
-    /// <summary>The end: U+FFFD for a character that was never finished, otherwise empty. The stream can be used anew.</summary>
-    public string Flush() => Convert(default, flush: true);
-
-    private string Convert(ReadOnlySpan<byte> bytes, bool flush)
+    /// <summary>The characters that this token makes certain; often all of it, empty while a character is unfinished.</summary>
+    public string Push(int token)
     {
-        var characters = new char[Encoding.UTF8.GetMaxCharCount(bytes.Length)];
-        return new string(characters, 0, decoder.GetChars(bytes, characters, flush));
+        step ??= tokenizer.OpenDecoder(text);
+        if (tokenizer.TokenOf(token, skipSpecialTokens) is { } form)
+        {
+            step.Part(form);
+            step.EndToken();
+        }
+
+        return Take();
+    }
+
+    /// <summary>The end: what waited, with U+FFFD for a character that was never finished. The stream can be used anew.</summary>
+    public string Flush()
+    {
+        step?.End();
+        step = null;
+        return Take();
+    }
+
+    private string Take()
+    {
+        if (text.Length == 0) return "";
+        var result = text.ToString();
+        text.Clear();
+        return result;
     }
 }

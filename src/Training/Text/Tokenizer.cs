@@ -2,44 +2,49 @@ using System.Text;
 using System.Text.Json;
 using Gradus.Training.Text.Decoders;
 using Gradus.Training.Text.Models;
+using Gradus.Training.Text.Normalizers;
 using Gradus.Training.Text.PreTokenizers;
 
 namespace Gradus.Training.Text;
 
 /// <summary>
-/// A Hugging Face tokenizer.json: added tokens are found first, what lies between them goes through the pre-tokenizer and the model, and the decoder
-/// turns ids back into text. Any number of threads may use one. Parts it cannot do are refused by name when the file is read.
+/// A Hugging Face tokenizer.json: added tokens are found first, what lies between them is normalized, cut by the pre-tokenizer and encoded by the model, and
+/// the decoder turns ids back into text. Any number of threads may use one. Parts it cannot do are refused by name when the file is read; truncation
+/// and padding, which are a caller's wish and no part of a text's meaning, are passed over, as transformers does.
 /// </summary>
 public sealed class Tokenizer
 {
     private const long LargestFile = 256L << 20;
 
-    private readonly AddedTokens added;
-    private readonly IPreTokenizer preTokenizer;
-    private readonly ITokenModel model;
+    private readonly AddedTokenFinder? raw, normalized; // null where there is none to find
+    private readonly TextNormalizer normalizer;
+    private readonly IPieceStep first;
+    private readonly TokenDecoder decoder;
+    private readonly PostProcessor postProcessor;
     private readonly Dictionary<string, int> ids;
-    private readonly byte[]?[] bytes; // by id: what the token stands for in text; null where the id has no token
+    private readonly string?[] tokens; // by id: what decoding starts from; null where the id has no token
     private readonly HashSet<int> special;
 
     private Tokenizer(JsonElement file)
     {
         if (file.ValueKind != JsonValueKind.Object) throw new InvalidInputException("tokenizer.json must be an object.");
-        if (TokenizerJson.Has(file, "normalizer", out var normalizer)) throw TokenizerJson.Unsupported("normalizer", TokenizerJson.TypeOf(normalizer, "normalizer"), "none");
-        // ByteLevel as a post-processor moves offsets alone.
-        if (TokenizerJson.Has(file, "post_processor", out var post) && TokenizerJson.TypeOf(post, "post_processor") is var kind and not "ByteLevel")
-            throw TokenizerJson.Unsupported("post_processor", kind, "none, ByteLevel");
         if (!TokenizerJson.Has(file, "model", out var modelPart)) throw new InvalidInputException("tokenizer.json needs a 'model'.", "model", "missing");
-        model = TokenModel.Read(modelPart);
-        added = AddedTokens.Read(file);
-        preTokenizer = PreTokenizer.Read(file.TryGetProperty("pre_tokenizer", out var pre) ? pre : default, "pre_tokenizer");
-        var decoder = TokenDecoder.Read(file.TryGetProperty("decoder", out var dec) ? dec : default);
+        normalizer = TextNormalizer.Read(file);
+        var preTokenizer = PreTokenizer.Read(file);
+        decoder = TokenDecoder.Read(file);
+        var model = TokenModel.Read(modelPart, preTokenizer.EndsInBytes);
+        first = preTokenizer.Before(model, modelWritesBytes: model is BpeModel);
+        var added = AddedToken.Read(file, normalizer, model.Vocabulary);
+        raw = added.Exists(token => !token.Normalized) ? new(added.FindAll(token => !token.Normalized)) : null;
+        normalized = added.Exists(token => token.Normalized) ? new(added.FindAll(token => token.Normalized)) : null;
+        special = [.. added.Where(token => token.Special).Select(token => token.Id)];
         ids = new Dictionary<string, int>(model.Vocabulary, StringComparer.Ordinal);
-        foreach (var token in added.All) ids[token.Content] = token.Id;
+        foreach (var token in added) ids[token.Content] = token.Id;
         VocabularySize = ids.Count == 0 ? 0 : ids.Values.Max() + 1;
-        bytes = new byte[]?[VocabularySize];
-        foreach (var (token, id) in model.Vocabulary) bytes[id] = decoder.Bytes(token);
-        foreach (var token in added.All) bytes[token.Id] = decoder.Bytes(token.Content);
-        special = [.. added.All.Where(t => t.Special).Select(t => t.Id)];
+        tokens = new string?[VocabularySize];
+        foreach (var (token, id) in model.Vocabulary) tokens[id] = token;
+        foreach (var token in added) tokens[token.Id] = token.Form;
+        postProcessor = PostProcessor.Read(file, id => id < VocabularySize && tokens[id] is not null);
     }
 
     /// <summary>One more than the largest id.</summary>
@@ -52,7 +57,7 @@ public sealed class Tokenizer
         var path = Path.Combine(folder, "tokenizer.json");
         var file = new FileInfo(path);
         if (!file.Exists) throw new InvalidInputException($"There is no tokenizer.json in '{Path.GetFileName(Path.TrimEndingDirectorySeparator(folder))}'.", "tokenizer.json", "missing");
-        if (file.Length > LargestFile) throw new InvalidInputException($"tokenizer.json may have 268435456 bytes; it has {file.Length}.", "tokenizer.json", "out_of_range");
+        if (file.Length > LargestFile) throw new InvalidInputException($"tokenizer.json may have {LargestFile} bytes; it has {file.Length}.", "tokenizer.json", "out_of_range");
         return Parse(File.ReadAllBytes(path));
     }
 
@@ -77,43 +82,66 @@ public sealed class Tokenizer
     public bool IsSpecial(int id) => special.Contains(id);
 
     /// <summary>The ids of a text. An unpaired surrogate counts as U+FFFD.</summary>
-    /// <param name="addSpecialTokens">Also what the file's post-processor puts around a text; none of those supported today puts any.</param>
+    /// <param name="addSpecialTokens">Also what the file's post-processor puts around a text.</param>
+    /// <exception cref="InvalidInputException">The file's own patterns or normalizer run away on this text; no published one's do.</exception>
     public int[] Encode(string text, bool addSpecialTokens = false)
     {
         ArgumentNullException.ThrowIfNull(text);
-        _ = addSpecialTokens;
         var result = new List<int>((text.Length / 3) + 8);
-        var pieces = new PieceList();
-        var at = 0;
-        while (at < text.Length)
+        if (raw?.Find(text) is { } parts)
         {
-            var next = added.Next(text, at);
-            EncodePlain(text.AsSpan(at, (next?.Start ?? text.Length) - at), pieces, result);
-            if (next is not { } hit) break;
-            result.Add(hit.Token.Id);
-            at = hit.End;
+            foreach (var (start, end, token) in parts)
+            {
+                if (token is not null) result.Add(token.Id);
+                else EncodePlain(text.AsSpan(start, end - start), start == 0, result);
+            }
+        }
+        else
+        {
+            EncodePlain(text, true, result);
         }
 
-        return [.. result];
+        return postProcessor.Apply(result, addSpecialTokens);
     }
 
-    /// <summary>The text of the ids. Ids without a token are left out; bytes that are no UTF-8 become U+FFFD. It never throws.</summary>
+    /// <summary>The text of the ids. Ids without a token are left out; bytes that are no UTF-8 become U+FFFD.</summary>
+    /// <exception cref="InvalidInputException">The file's own patterns run away on this text; no published one's do.</exception>
     public string Decode(ReadOnlySpan<int> tokens, bool skipSpecialTokens = false)
     {
-        var text = new MemoryStream(tokens.Length * 4);
-        foreach (var token in tokens) text.Write(BytesOf(token, skipSpecialTokens));
-        return Encoding.UTF8.GetString(text.GetBuffer(), 0, (int)text.Length);
+        var text = new StringBuilder(tokens.Length * 4);
+        var step = OpenDecoder(text);
+        foreach (var token in tokens)
+        {
+            if (TokenOf(token, skipSpecialTokens) is not { } form) continue;
+            step.Part(form);
+            step.EndToken();
+        }
+
+        step.End();
+        return text.ToString();
     }
 
-    /// <summary>What one token adds to a text, in UTF-8; empty for an id without a token.</summary>
-    internal ReadOnlySpan<byte> BytesOf(int token, bool skipSpecialTokens) =>
-        (uint)token >= (uint)bytes.Length || (skipSpecialTokens && special.Contains(token)) ? default : bytes[token];
+    /// <summary>A chain of decoders for one sequence, which writes to <paramref name="text"/>.</summary>
+    internal DecodeStep OpenDecoder(StringBuilder text) => decoder.Open(text);
 
-    private void EncodePlain(ReadOnlySpan<char> text, PieceList pieces, List<int> result)
+    /// <summary>What decoding starts from; null for an id without a token, or a special one that is to be left out.</summary>
+    internal string? TokenOf(int id, bool skipSpecialTokens) =>
+        (uint)id >= (uint)tokens.Length || (skipSpecialTokens && special.Contains(id)) ? null : tokens[id];
+
+    private void EncodePlain(ReadOnlySpan<char> text, bool atStart, List<int> result)
     {
-        if (text.IsEmpty) return;
-        pieces.Clear();
-        preTokenizer.Split(text, pieces);
-        for (var i = 0; i < pieces.Count; i++) model.Encode(pieces[i], result);
+        if (!normalizer.IsEmpty) text = normalizer.Normalize(text.ToString());
+        if (normalized?.Find(text) is { } parts)
+        {
+            foreach (var (start, end, token) in parts)
+            {
+                if (token is not null) result.Add(token.Id);
+                else first.Take(text[start..end], atStart && start == 0, result);
+            }
+        }
+        else if (!text.IsEmpty)
+        {
+            first.Take(text, atStart, result);
+        }
     }
 }

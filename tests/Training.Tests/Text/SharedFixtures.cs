@@ -1,6 +1,8 @@
+using System.Collections.Concurrent;
 using System.IO.Compression;
 using System.Runtime.CompilerServices;
 using System.Text.Json;
+using Gradus.Training.Text;
 using Xunit;
 
 namespace Gradus.Training.Tests.Text;
@@ -30,6 +32,19 @@ internal static class SharedFixtures
         return found;
     }
 
+    /// <summary>The published tokenizers that there are, by name: where each lies, and the files of expected ids.</summary>
+    public static IReadOnlyDictionary<string, (string Tokenizer, List<string> Cases)> Tokenizers { get; } = FindTokenizers();
+
+    /// <summary>A published tokenizer; skips the test where it is absent.</summary>
+    public static Tokenizer Tokenizer(string name)
+    {
+        Assert.SkipWhen(!Tokenizers.ContainsKey(name), $"There is no tokenizers/{name} below GRADUS_FIXTURES or ../shared/fixtures.");
+        return read.GetOrAdd(name, _ => Gradus.Training.Text.Tokenizer.Parse(Unzip(Tokenizers[name].Tokenizer)));
+    }
+
+    /// <summary>Texts with their ids, over all roots.</summary>
+    public static IEnumerable<JsonElement> Cases(string name) => Tokenizers[name].Cases.SelectMany(file => Json(file).GetProperty("cases").EnumerateArray());
+
     public static JsonElement Json(string path)
     {
         using var document = JsonDocument.Parse(File.ReadAllBytes(path));
@@ -42,6 +57,25 @@ internal static class SharedFixtures
         using var plain = new MemoryStream();
         zipped.CopyTo(plain);
         return plain.ToArray();
+    }
+
+    private static readonly ConcurrentDictionary<string, Tokenizer> read = [];
+
+    private static Dictionary<string, (string, List<string>)> FindTokenizers()
+    {
+        var found = new Dictionary<string, (string, List<string>)>();
+        foreach (var folder in Roots().Select(root => Path.Combine(root, "tokenizers")).Where(Directory.Exists))
+        {
+            foreach (var cases in Directory.EnumerateFiles(folder, "*.json").Order())
+            {
+                var tokenizer = Path.Combine(folder, Path.GetFileNameWithoutExtension(cases), "tokenizer.json.gz");
+                var name = Path.GetFileNameWithoutExtension(cases);
+                if (found.TryGetValue(name, out var known)) known.Item2.Add(cases);
+                else if (File.Exists(tokenizer)) found[name] = (tokenizer, [cases]);
+            }
+        }
+
+        return found;
     }
 
     private static IEnumerable<string> Roots()

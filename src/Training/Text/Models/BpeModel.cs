@@ -1,4 +1,4 @@
-using System.Collections.Concurrent;
+using System.Buffers;
 using System.Text;
 using System.Text.Json;
 
@@ -6,72 +6,92 @@ namespace Gradus.Training.Text.Models;
 
 /// <summary>
 /// Byte-pair encoding (Sennrich et al. 2016): a piece begins as its characters, and the neighbouring pair of lowest rank is merged until none is
-/// left. The pairs wait in a heap, so a piece of n characters costs O(n log n); short pieces are remembered.
+/// left. Short pieces are remembered.
 /// </summary>
 internal sealed class BpeModel : ITokenModel
 {
-    /// <summary>Pieces kept with their ids, and how long a piece may be to be kept: together some ten megabytes at most.</summary>
-    private const int RememberedPieces = 1 << 16, RememberedLength = 48;
-
     private readonly Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>> lookup;
-    private readonly Dictionary<long, (int Rank, int Merged)> merges;
-    private readonly ConcurrentDictionary<string, int[]> remembered = new(StringComparer.Ordinal);
-    private readonly ConcurrentDictionary<string, int[]>.AlternateLookup<ReadOnlySpan<char>> rememberedLookup;
+    private readonly BpeMerges merges;
+    private readonly PieceCache remembered = new();
     private readonly int[] letters; // ids of the first characters of Unicode, the alphabet of bytes among them; -1 where there is none
+    private readonly int[]? fallback; // ids of <0x00> to <0xFF>; -1 where there is none
     private readonly int? unknown;
-    private readonly bool fuseUnknown, ignoreMerges;
-    private int rememberedCount;
+    private readonly bool bytes, fuseUnknown, ignoreMerges;
 
-    private BpeModel(Dictionary<string, int> vocabulary, Dictionary<long, (int Rank, int Merged)> merges, int? unknown, bool fuseUnknown, bool ignoreMerges)
+    private BpeModel(Dictionary<string, int> vocabulary, BpeMerges merges, int? unknown, JsonElement part, bool bytes)
     {
         Vocabulary = vocabulary;
-        (this.merges, this.unknown, this.fuseUnknown, this.ignoreMerges) = (merges, unknown, fuseUnknown, ignoreMerges);
+        (this.merges, this.unknown, this.bytes) = (merges, unknown, bytes);
+        fuseUnknown = TokenizerJson.Flag(part, "fuse_unk", false);
+        ignoreMerges = TokenizerJson.Flag(part, "ignore_merges", false);
         lookup = vocabulary.GetAlternateLookup<ReadOnlySpan<char>>();
-        rememberedLookup = remembered.GetAlternateLookup<ReadOnlySpan<char>>();
         letters = [.. Enumerable.Range(0, 0x200).Select(c => vocabulary.GetValueOrDefault(((char)c).ToString(), -1))];
+        if (TokenizerJson.Flag(part, "byte_fallback", false)) fallback = ByteTokens.Ids(vocabulary);
     }
 
     public IReadOnlyDictionary<string, int> Vocabulary { get; }
 
-    public static BpeModel Read(JsonElement part)
+    /// <param name="bytes">Pieces come as they are and are written in the alphabet of bytes here, which remembered pieces do without.</param>
+    public static BpeModel Read(JsonElement part, bool bytes)
     {
         if (TokenizerJson.Has(part, "dropout", out var dropout) && !(dropout.ValueKind == JsonValueKind.Number && dropout.GetDouble() == 0))
             throw TokenizerJson.Unsupported("model.dropout", dropout.ToString(), "none");
         foreach (var affix in (string[])["continuing_subword_prefix", "end_of_word_suffix"])
             if (TokenizerJson.Text(part, affix) is { Length: > 0 } text) throw TokenizerJson.Unsupported($"model.{affix}", text, "none");
-        if (TokenizerJson.Flag(part, "byte_fallback", false)) throw TokenizerJson.Unsupported("model.byte_fallback", "true", "false");
         var vocabulary = TokenizerJson.Vocabulary(part);
         int? unknown = null;
         if (TokenizerJson.Text(part, "unk_token") is { } token)
             unknown = vocabulary.TryGetValue(token, out var id) ? id : throw new InvalidInputException($"tokenizer.json: the unknown token '{token}' is not in the vocabulary.", "model.unk_token");
-        return new BpeModel(vocabulary, BpeMerges.Read(part, vocabulary), unknown, TokenizerJson.Flag(part, "fuse_unk", false), TokenizerJson.Flag(part, "ignore_merges", false));
+        return new BpeModel(vocabulary, BpeMerges.Read(part, vocabulary), unknown, part, bytes);
     }
 
-    public void Encode(ReadOnlySpan<char> piece, List<int> ids)
+    public void Take(ReadOnlySpan<char> piece, bool first, List<int> ids)
     {
-        if (rememberedLookup.TryGetValue(piece, out var known))
+        if (remembered.TryAdd(piece, ids, out var place)) return;
+        var start = ids.Count;
+        if (bytes)
         {
-            ids.AddRange(known);
+            var written = ArrayPool<char>.Shared.Rent(checked(piece.Length * 3));
+            Encode(written.AsSpan(0, ByteAlphabet.Write(piece, written)), ids);
+            ArrayPool<char>.Shared.Return(written);
+        }
+        else
+        {
+            Encode(piece, ids);
+        }
+
+        remembered.Keep(piece, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(ids)[start..], place);
+    }
+
+    private void Encode(ReadOnlySpan<char> piece, List<int> ids)
+    {
+        if (ignoreMerges && lookup.TryGetValue(piece, out var whole))
+        {
+            ids.Add(whole);
             return;
         }
 
-        var first = ids.Count;
-        if (ignoreMerges && lookup.TryGetValue(piece, out var whole)) ids.Add(whole);
-        else BpeWord.Merge(Symbols(piece), merges, ids);
-        if (piece.Length > RememberedLength || Volatile.Read(ref rememberedCount) >= RememberedPieces) return;
-        if (remembered.TryAdd(piece.ToString(), [.. ids[first..]])) Interlocked.Increment(ref rememberedCount);
+        var symbols = ArrayPool<int>.Shared.Rent(checked(piece.Length * (fallback is null ? 1 : 3))); // a UTF-16 unit may fall back to three bytes
+        BpeWord.Merge(symbols.AsSpan(0, Symbols(piece, symbols)), merges, ids);
+        ArrayPool<int>.Shared.Return(symbols);
     }
 
-    /// <summary>The characters as ids; one that is not in the vocabulary is the unknown token, or nothing where there is none.</summary>
-    private List<int> Symbols(ReadOnlySpan<char> piece)
+    /// <summary>
+    /// The characters as ids; one that is not in the vocabulary is its bytes where the model falls back to them and has them all, or else the unknown
+    /// token, or nothing where there is none.
+    /// </summary>
+    private int Symbols(ReadOnlySpan<char> piece, Span<int> symbols)
     {
-        var symbols = new List<int>(piece.Length);
-        var lastUnknown = false;
-        while (!piece.IsEmpty)
+        Span<byte> utf8 = stackalloc byte[4];
+        var count = 0;
+        var unknownWaits = false; // it is written before the next known character: bytes in between come before it, as in the format's own code
+        for (var width = 1; !piece.IsEmpty; piece = piece[width..], width = 1)
         {
-            var width = 1;
             int id;
-            if (piece[0] < letters.Length) id = letters[piece[0]];
+            if (piece[0] < letters.Length)
+            {
+                id = letters[piece[0]];
+            }
             else
             {
                 Rune.DecodeFromUtf16(piece, out _, out width);
@@ -80,18 +100,22 @@ internal sealed class BpeModel : ITokenModel
 
             if (id >= 0)
             {
-                symbols.Add(id);
-                lastUnknown = false;
+                if (unknownWaits) symbols[count++] = unknown!.Value;
+                unknownWaits = false;
+                symbols[count++] = id;
             }
-            else if (unknown is { } stand && !(fuseUnknown && lastUnknown))
+            else if (fallback is not null && ByteTokens.Write(piece[..width], fallback, utf8, symbols[count..]) is > 0 and var written)
             {
-                symbols.Add(stand);
-                lastUnknown = true;
+                count += written;
             }
-
-            piece = piece[width..];
+            else if (unknown is { } stand)
+            {
+                if (unknownWaits && !fuseUnknown) symbols[count++] = stand;
+                unknownWaits = true;
+            }
         }
 
-        return symbols;
+        if (unknownWaits) symbols[count++] = unknown!.Value;
+        return count;
     }
 }

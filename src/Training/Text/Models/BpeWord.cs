@@ -1,40 +1,76 @@
+using System.Buffers;
+
 namespace Gradus.Training.Text.Models;
 
-/// <summary>The merging of one piece: its symbols as a linked list, the mergeable pairs in a heap by (rank, place).</summary>
+/// <summary>The merging of one piece: the pair of lowest rank, of several the leftmost, becomes one symbol, until no pair has a rule.</summary>
 internal static class BpeWord
 {
+    /// <summary>Up to here looking at every rank is faster than any order among them.</summary>
+    private const int Short = 32;
+
     /// <summary>Merges <paramref name="symbols"/> (used up) as far as the rules go and adds what is left to <paramref name="ids"/>.</summary>
-    public static void Merge(List<int> symbols, Dictionary<long, (int Rank, int Merged)> merges, List<int> ids)
+    public static void Merge(Span<int> symbols, BpeMerges merges, List<int> ids)
     {
-        var count = symbols.Count;
-        int[] next = new int[count], previous = new int[count];
-        var queue = new PriorityQueue<(int At, int Left, int Right, int Merged), long>(count);
+        if (symbols.Length <= Short) MergeShort(symbols, merges, ids);
+        else MergeLong(symbols, merges, ids);
+    }
+
+    private static void MergeShort(Span<int> symbols, BpeMerges merges, List<int> ids)
+    {
+        Span<int> ranks = stackalloc int[Short]; // of the pair that begins at a symbol
+        ranks = ranks[..symbols.Length];
+        for (var i = 0; i < symbols.Length; i++) ranks[i] = Rank(symbols, i, merges);
+        while (!symbols.IsEmpty)
+        {
+            var (lowest, at) = (ranks[0], 0);
+            for (var i = 1; i < ranks.Length; i++)
+                if (ranks[i] < lowest) (lowest, at) = (ranks[i], i);
+            if (lowest == int.MaxValue) break;
+            symbols[at] = merges.Merged(lowest);
+            symbols[(at + 2)..].CopyTo(symbols[(at + 1)..]);
+            ranks[(at + 2)..].CopyTo(ranks[(at + 1)..]);
+            symbols = symbols[..^1];
+            ranks = ranks[..^1];
+            ranks[at] = Rank(symbols, at, merges);
+            if (at > 0) ranks[at - 1] = Rank(symbols, at - 1, merges);
+        }
+
+        ids.AddRange(symbols);
+
+        static int Rank(ReadOnlySpan<int> symbols, int at, BpeMerges merges) => at + 1 < symbols.Length ? merges.Rank(symbols[at], symbols[at + 1]) : int.MaxValue;
+    }
+
+    // The symbols as a linked list; a pair that changed since it was queued is known by its rank.
+    private static void MergeLong(Span<int> symbols, BpeMerges merges, List<int> ids)
+    {
+        var count = symbols.Length;
+        var rented = ArrayPool<int>.Shared.Rent(checked(count * 3));
+        Span<int> next = rented.AsSpan(0, count), previous = rented.AsSpan(count, count), ranks = rented.AsSpan(count * 2, count);
+        var queue = new RankQueue();
         for (var i = 0; i < count; i++)
         {
             previous[i] = i - 1;
-            next[i] = i + 1 < count ? i + 1 : -1;
-            if (i > 0) Offer(i - 1);
+            next[i] = i + 1;
+            ranks[i] = i + 1 < count ? merges.Rank(symbols[i], symbols[i + 1]) : int.MaxValue;
+            if (ranks[i] != int.MaxValue) queue.Add(ranks[i], i);
         }
 
-        while (queue.TryDequeue(out var pair, out _))
+        while (queue.TryTake(out var rank, out var at))
         {
-            var (at, left, right, merged) = pair;
+            if (ranks[at] != rank) continue;
             var other = next[at];
-            if (symbols[at] != left || other < 0 || symbols[other] != right) continue; // one of the two went into another merge since
-            symbols[at] = merged;
-            symbols[other] = -1;
+            symbols[at] = merges.Merged(rank);
+            ranks[other] = int.MaxValue;
             next[at] = next[other];
-            if (next[at] >= 0) previous[next[at]] = at;
-            if (previous[at] >= 0) Offer(previous[at]);
-            if (next[at] >= 0) Offer(at);
+            if (next[at] < count) previous[next[at]] = at;
+            ranks[at] = next[at] < count ? merges.Rank(symbols[at], symbols[next[at]]) : int.MaxValue;
+            if (ranks[at] != int.MaxValue) queue.Add(ranks[at], at);
+            if (previous[at] is not (>= 0 and var before)) continue;
+            ranks[before] = merges.Rank(symbols[before], symbols[at]);
+            if (ranks[before] != int.MaxValue) queue.Add(ranks[before], before);
         }
 
-        for (var i = 0; i >= 0 && i < count; i = next[i]) ids.Add(symbols[i]);
-
-        void Offer(int at)
-        {
-            int left = symbols[at], right = symbols[next[at]];
-            if (merges.TryGetValue(BpeMerges.Pair(left, right), out var merge)) queue.Enqueue((at, left, right, merge.Merged), ((long)merge.Rank << 32) | (uint)at);
-        }
+        for (var i = 0; i < count; i = next[i]) ids.Add(symbols[i]);
+        ArrayPool<int>.Shared.Return(rented);
     }
 }

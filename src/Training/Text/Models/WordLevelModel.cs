@@ -20,5 +20,5 @@ internal sealed class WordLevelModel : ITokenModel
 
     public static WordLevelModel Read(JsonElement part) => new(TokenizerJson.Vocabulary(part), TokenizerJson.Text(part, "unk_token") ?? "<unk>");
 
-    public void Encode(ReadOnlySpan<char> piece, List<int> ids) => ids.Add(lookup.TryGetValue(piece, out var id) ? id : unknown);
+    public void Take(ReadOnlySpan<char> piece, bool first, List<int> ids) => ids.Add(lookup.TryGetValue(piece, out var id) ? id : unknown);
 }

@@ -1,43 +1,23 @@
-using System.Text;
+using System.Buffers;
 
 namespace Gradus.Training.Text.PreTokenizers;
 
-/// <summary>GPT-2's pieces, each written in the alphabet of bytes. An unpaired surrogate is written as U+FFFD: UTF-8 has no other way.</summary>
-/// <param name="addPrefixSpace">A text that does not begin with a space gets one.</param>
-/// <param name="useRegex">Cut by GPT-2's pattern; otherwise only the writing changes.</param>
-internal sealed class ByteLevelPreTokenizer(bool addPrefixSpace, bool useRegex) : IPreTokenizer
+/// <summary>Writes a piece in the alphabet of bytes. Where a BPE model follows it does so itself (<see cref="Models.BpeModel"/>), for new pieces alone.</summary>
+internal sealed class ByteLevelPreTokenizer(IPieceStep next) : IPieceStep
 {
-    public void Split(ReadOnlySpan<char> text, PieceList pieces)
+    /// <summary>GPT-2's pattern, which ByteLevel cuts by unless it is told not to.</summary>
+    public const string Pattern = @"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+
+    public void Take(ReadOnlySpan<char> piece, bool first, List<int> ids)
     {
-        if (text.IsEmpty) return;
-        if (addPrefixSpace && text[0] != ' ') text = string.Concat(" ", text);
-        while (!text.IsEmpty)
-        {
-            var length = useRegex ? Gpt2Splitter.Next(text) : text.Length;
-            Write(text[..length], pieces);
-            text = text[length..];
-        }
+        var letters = ArrayPool<char>.Shared.Rent(checked(piece.Length * 3));
+        next.Take(letters.AsSpan(0, ByteAlphabet.Write(piece, letters)), first, ids);
+        ArrayPool<char>.Shared.Return(letters);
     }
+}
 
-    private static void Write(ReadOnlySpan<char> piece, PieceList pieces)
-    {
-        Span<byte> utf8 = stackalloc byte[4];
-        while (!piece.IsEmpty)
-        {
-            if (piece[0] < 0x80)
-            {
-                pieces.Reserve(1)[0] = ByteAlphabet.Letter((byte)piece[0]);
-                piece = piece[1..];
-                continue;
-            }
-
-            Rune.DecodeFromUtf16(piece, out var rune, out var width);
-            var count = rune.EncodeToUtf8(utf8);
-            var room = pieces.Reserve(count);
-            for (var i = 0; i < count; i++) room[i] = ByteAlphabet.Letter(utf8[i]);
-            piece = piece[width..];
-        }
-
-        pieces.Close();
-    }
+/// <summary>Gives a piece that does not begin with a space one.</summary>
+internal sealed class PrefixSpacePreTokenizer(IPieceStep next) : IPieceStep
+{
+    public void Take(ReadOnlySpan<char> piece, bool first, List<int> ids) => next.Take(piece[0] == ' ' ? piece : string.Concat(" ", piece), first, ids);
 }

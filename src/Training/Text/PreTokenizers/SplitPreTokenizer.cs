@@ -1,5 +1,5 @@
 using System.Text.Json;
-using System.Text.RegularExpressions;
+using Gradus.Training.Text.Patterns;
 
 namespace Gradus.Training.Text.PreTokenizers;
 
@@ -13,62 +13,49 @@ internal enum SplitBehavior
     Contiguous,
 }
 
-/// <summary>
-/// Cuts by a pattern: a string, or a regular expression that works without backtracking (linear in the text; look-around and back references are
-/// refused when the file is read).
-/// </summary>
+/// <summary>Cuts by a pattern. All pre-tokenizers that cut and change nothing are this one.</summary>
 /// <param name="invert">What lies between the matches counts as matched, and the matches as the rest.</param>
-internal sealed class SplitPreTokenizer(Regex pattern, SplitBehavior behavior, bool invert) : IPreTokenizer
+internal sealed class SplitPreTokenizer(TextPattern pattern, SplitBehavior behavior, bool invert, IPieceStep next) : IPieceStep
 {
-    public static SplitPreTokenizer Read(JsonElement part, string where)
+    public static SplitBehavior Behavior(JsonElement part, string where)
     {
-        if (!TokenizerJson.Has(part, "pattern", out var pattern) || pattern.ValueKind != JsonValueKind.Object)
-            throw new InvalidInputException($"tokenizer.json: '{where}.pattern' must be an object with 'String' or 'Regex'.", where, "missing");
-        var text = TokenizerJson.Text(pattern, "String") is { } literal ? Regex.Escape(literal) : TokenizerJson.Text(pattern, "Regex");
-        if (string.IsNullOrEmpty(text)) throw new InvalidInputException($"tokenizer.json: '{where}.pattern' must hold a non-empty 'String' or 'Regex'.", where, "missing");
         var name = TokenizerJson.Text(part, "behavior") ?? "Isolated";
-        if (!Enum.TryParse<SplitBehavior>(name, out var behavior) || !Enum.IsDefined(behavior))
-            throw TokenizerJson.Unsupported($"{where}.behavior", name, string.Join(", ", Enum.GetNames<SplitBehavior>()));
-        try
-        {
-            return new SplitPreTokenizer(new Regex(text, RegexOptions.NonBacktracking | RegexOptions.CultureInvariant), behavior, TokenizerJson.Flag(part, "invert", false));
-        }
-        catch (Exception problem) when (problem is ArgumentException or NotSupportedException)
-        {
-            throw new InvalidInputException($"tokenizer.json: the pattern of '{where}' is not supported: {problem.Message}", where);
-        }
+        return Enum.TryParse<SplitBehavior>(name, out var behavior) && Enum.IsDefined(behavior) && !char.IsAsciiDigit(name[0])
+            ? behavior
+            : throw TokenizerJson.Unsupported($"{where}.behavior", name, string.Join(", ", Enum.GetNames<SplitBehavior>()));
     }
 
-    public void Split(ReadOnlySpan<char> text, PieceList pieces)
+    public void Take(ReadOnlySpan<char> piece, bool first, List<int> ids)
     {
-        var parts = new List<(int Start, int End, bool Matched)>();
-        var at = 0;
-        foreach (var match in pattern.EnumerateMatches(text))
+        var matches = pattern.Matches(piece);
+        int start = 0, end = 0; // the piece that is not given away yet
+        var matched = false; // its last part was a match
+        while (matches.MoveNext())
         {
-            if (match.Length == 0) continue;
-            if (match.Index > at) parts.Add((at, match.Index, invert));
-            parts.Add((match.Index, match.Index + match.Length, !invert));
-            at = match.Index + match.Length;
+            if (matches.Start > end) Part(piece, matches.Start, invert);
+            Part(piece, matches.End, !invert);
         }
 
-        if (at < text.Length) parts.Add((at, text.Length, invert));
-        for (var i = 0; i < parts.Count; i++)
-        {
-            var (start, end, matched) = parts[i];
-            switch (behavior)
-            {
-                case SplitBehavior.Removed when matched:
-                    continue;
-                case SplitBehavior.Contiguous:
-                    while (i + 1 < parts.Count && parts[i + 1].Matched == matched) end = parts[++i].End;
-                    break;
-                case SplitBehavior.MergedWithPrevious when !matched && i + 1 < parts.Count && parts[i + 1].Matched:
-                case SplitBehavior.MergedWithNext when matched && i + 1 < parts.Count && !parts[i + 1].Matched:
-                    end = parts[++i].End;
-                    break;
-            }
+        if (piece.Length > end) Part(piece, piece.Length, invert);
+        Give(piece);
 
-            pieces.Add(text[start..end]);
+        void Part(ReadOnlySpan<char> piece, int partEnd, bool match)
+        {
+            var joined = behavior switch
+            {
+                SplitBehavior.Contiguous => match == matched,
+                SplitBehavior.MergedWithPrevious => match && !matched,
+                SplitBehavior.MergedWithNext => !match && matched,
+                _ => false,
+            };
+            if (!joined) Give(piece);
+            (end, matched) = (partEnd, match);
+        }
+
+        void Give(ReadOnlySpan<char> piece)
+        {
+            if (end > start && !(behavior == SplitBehavior.Removed && matched)) next.Take(piece[start..end], first && start == 0, ids);
+            start = end;
         }
     }
 }
