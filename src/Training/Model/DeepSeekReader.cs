@@ -3,6 +3,9 @@ namespace Gradus.Training.Model;
 /// <summary>The fields of deepseek_v3 that no other family has. Where a config is silent, transformers' defaults (the published DeepSeek-V3) hold.</summary>
 internal static class DeepSeekReader
 {
+    /// <summary>The published DeepSeek-V3 has 15,616; each has three tensors with names.</summary>
+    private const int MostExperts = 65_536;
+
     public static LatentShape Latent(ConfigFields fields, int heads, int keyValueHeads)
     {
         if (keyValueHeads != heads) throw fields.Unsupported("num_key_value_heads", $"{keyValueHeads}", $"num_attention_heads ({heads}): latent attention has keys for every head");
@@ -22,6 +25,7 @@ internal static class DeepSeekReader
         fields.Only("topk_method", "noaux_tc");
         fields.Only("moe_layer_freq", 1);
         var count = fields.Integer(fields.Has("n_routed_experts") ? "n_routed_experts" : "num_local_experts", 256, 1, 4_096);
+        if ((long)count * layers > MostExperts) throw new InvalidInputException($"n_routed_experts {count} in {layers} layers are more than the {MostExperts} that are supported.", "n_routed_experts", "out_of_range");
         var groups = fields.Integer("n_group", 8, 1, count);
         if (count % groups != 0) throw new InvalidInputException($"n_group must divide n_routed_experts ({count}), not be {groups}.", "n_group");
         var chosen = fields.Integer("topk_group", 4, 1, groups);

@@ -60,15 +60,21 @@ public sealed unsafe class Safetensors : IDisposable
         return tensor;
     }
 
+    /// <summary>Refuses a tensor that is missing or has another shape, before memory is taken for it.</summary>
+    /// <exception cref="InvalidInputException">It is.</exception>
+    public void Expect(string name, ReadOnlySpan<long> shape)
+    {
+        var (file, entry) = Find(name);
+        if (entry.Shape.AsSpan().SequenceEqual(shape)) return;
+        throw SafetensorsHeader.Wrong(file.Name, $"tensor '{name}' must have the shape [{string.Join(", ", shape.ToArray())}], not [{string.Join(", ", entry.Shape)}]");
+    }
+
     /// <summary>Fills a contiguous tensor on the CPU: fp32 from F32, F16 or BF16; int64 from I64.</summary>
     /// <exception cref="InvalidInputException">The tensor is missing, has another shape, or a type that is not supported.</exception>
     public void CopyTo(string name, Tensor destination)
     {
+        Expect(name, destination.shape);
         var (file, entry) = Find(name);
-        if (!entry.Shape.AsSpan().SequenceEqual(destination.shape))
-        {
-            throw SafetensorsHeader.Wrong(file.Name, $"tensor '{name}' must have the shape [{string.Join(", ", destination.shape)}], not [{string.Join(", ", entry.Shape)}]");
-        }
         if (entry.Length == 0) return;
         using var scope = NewDisposeScope();
         using var noGradient = no_grad();

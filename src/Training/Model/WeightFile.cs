@@ -43,9 +43,11 @@ internal sealed class WeightFile : IDisposable
     {
         // Some published files keep the tied embedding under the head's name alone.
         if (!file.Contains(name) && name == WeightNames.Embedding && config.TieEmbeddings && file.Contains(WeightNames.Head)) name = WeightNames.Head;
-        var tensor = empty(shape);
+        // A config may ask for more than there is: what the file holds bounds what is taken.
         var parts = WeightNames.Stored(name, shape);
-        if (parts.Count == 1 && parts[0] == name) file.CopyTo(name, tensor);
+        foreach (var part in parts) file.Expect(part, shape.Length < 3 ? shape : shape.AsSpan(1));
+        var tensor = empty(shape);
+        if (shape.Length < 3) file.CopyTo(name, tensor);
         else
         {
             for (var part = 0; part < parts.Count; part++)

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace Gradus.Training.Tests.Model;
 
-/// <summary>Comparisons of tensors with the tolerances of the fixtures.</summary>
+/// <summary>Comparisons of tensors with the tolerances of the fixtures; the distances are in the test's output (-showLiveOutput).</summary>
 internal static class Close
 {
     /// <summary>No element differs by more than <paramref name="tolerance"/>.</summary>
@@ -12,6 +12,7 @@ internal static class Close
     {
         Assert.Equal(expected.shape, actual.shape);
         var difference = (expected - actual).abs().max().item<float>();
+        TestContext.Current.TestOutputHelper?.WriteLine($"{what}: {difference}");
         Assert.True(difference <= tolerance, $"{what} differs by {difference}.");
     }
 
@@ -21,6 +22,7 @@ internal static class Close
         Assert.Equal(expected.shape, actual.shape);
         var difference = (expected - actual).norm().item<float>();
         var norm = expected.norm().item<float>();
+        TestContext.Current.TestOutputHelper?.WriteLine($"{what}: {difference / norm}");
         Assert.True(difference <= tolerance * norm, $"{what} differs by {difference} of {norm}.");
     }
 }

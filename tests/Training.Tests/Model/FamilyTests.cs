@@ -68,6 +68,15 @@ public sealed class FamilyTests
     }
 
     [Fact]
+    public void AConfigThatAsksForMoreThanTheFileHoldsTakesNoMemory()
+    {
+        using var folder = new TemporaryFolder();
+        Write(folder, Families.All["llama"]);
+        File.WriteAllText(folder["config.json"], File.ReadAllText(folder["config.json"]).Replace("\"vocab_size\": 62", "\"vocab_size\": 10000000", StringComparison.Ordinal).Replace("\"hidden_size\": 128", "\"hidden_size\": 65536", StringComparison.Ordinal));
+        Assert.Contains("'model.embed_tokens.weight' must have the shape [10000000, 65536], not [62, 128]", Assert.Throws<InvalidInputException>(() => CausalLm.Load(folder.Path)).Message);
+    }
+
+    [Fact]
     public void OldTablesAndATiedHeadAreLeftOutAndLayersForFurtherTokensNamed()
     {
         using var folder = new TemporaryFolder();

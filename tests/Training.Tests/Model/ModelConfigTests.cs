@@ -55,6 +55,27 @@ public sealed class ModelConfigTests
     [InlineData("""{"pretraining_tp":1,"initializer_range":0.02,"_attn_implementation_autoset":true,"output_attentions":true,"id2label":{"0":"A"},"num_beam_groups":1,"task_specific_params":{"x":1},"attn_logit_softcapping":null,"use_qk_norm":false}""")]
     public void WhatSaysNothingOfTheMathematicsPasses(string change) => Assert.Equal(64, Parse(change).HiddenSize);
 
+    /// <summary>Every field that a reference's config has and ours has says the same; forms of rotary parameters and of the dtype are both there.</summary>
+    [Theory, MemberData(nameof(ModelCase.Folders), MemberType = typeof(ModelCase))]
+    public void AReferencesConfigIsWrittenAgainWithTheSameMeaning(string folder)
+    {
+        var read = ModelFolder.ReadJson(Path.Combine(folder, "config.json"));
+        var config = ModelConfig.Parse(read);
+        var written = config.ToJson();
+        Assert.Equal(config with { NextTokenLayers = 0 }, ModelConfig.Parse(written));
+        // The layer for further tokens is left out; rotary parameters may stand in the other form or with defaults spelled out.
+        string[] apart = ["num_nextn_predict_layers", "rope_scaling", "rope_parameters", "rope_theta"];
+        foreach (var field in read.EnumerateObject().Where(field => !apart.Contains(field.Name) && written.TryGetProperty(field.Name, out _)))
+        {
+            Assert.True(JsonElement.DeepEquals(field.Value, written.GetProperty(field.Name)), $"{field.Name}: {field.Value} became {written.GetProperty(field.Name)}");
+        }
+        foreach (var name in new[] { "rope_scaling", "rope_parameters" })
+        {
+            if (!read.TryGetProperty(name, out var rope) || rope.ValueKind != JsonValueKind.Object) continue;
+            foreach (var field in rope.EnumerateObject()) Assert.True(JsonElement.DeepEquals(field.Value, written.GetProperty(name).GetProperty(field.Name)), $"{name}.{field.Name}");
+        }
+    }
+
     [Fact]
     public void ThePublishedDeepSeekIsRead()
     {
@@ -77,6 +98,7 @@ public sealed class ModelConfigTests
     [InlineData("""{"n_group":7}""", "n_group must divide")]
     [InlineData("""{"n_group":256}""", "at least two")]
     [InlineData("""{"num_experts_per_tok":129}""", "from 1 to 128, not 129")]
+    [InlineData("""{"n_routed_experts":4096,"num_hidden_layers":1000}""", "more than the 65536")]
     [InlineData("""{"n_shared_experts":0}""", "n_shared_experts must be")]
     [InlineData("""{"qk_rope_head_dim":7}""", "must be even")]
     public void ADeepSeekThatIsNotSupportedIsRefusedByName(string change, string why)
