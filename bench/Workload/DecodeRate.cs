@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Gradus.Training.Inference;
+using Gradus.Training.Inference.Cpu;
 using Gradus.Training.Model;
 using static TorchSharp.torch;
 
@@ -8,11 +9,13 @@ namespace Gradus.Workload;
 /// <summary>Rollouts as GRPO makes them: groups that share a prompt, sampled at temperature 1 to their full length by the engine, with each decoder there is.</summary>
 public static class DecodeRate
 {
-    public static void Print(string name, ModelConfig config, int groups, int groupSize, int prompt, int newTokens, int runs)
+    public static void Print(string name, ModelConfig config, int groups, int groupSize, int prompt, int newTokens, int runs, bool libtorch)
     {
         using var model = CausalLm.Create(config, seed: 1);
-        Measure($"{name}, {model.Config.Layers} layers of {model.Config.HiddenSize}, {groups} x {groupSize} sequences, {prompt} + {newTokens} tokens, libtorch", new TorchDecoder(model), runs);
-        if (Decoders.For(model) is { } fast and not TorchDecoder) Measure("the same, our vectors", fast, runs);
+        var what = $"{name}, {model.Config.Layers} layers of {model.Config.HiddenSize}, {groups} x {groupSize} sequences, {prompt} + {newTokens} tokens";
+        if (libtorch) Measure($"{what}, libtorch", new TorchDecoder(model), runs);
+        if (VectorDecoder.Supports(model)) Measure($"{what}, our kernels, fp32", new VectorDecoder(model, get_num_threads()), runs);
+        if (VectorDecoder.SupportsBFloat16) Measure($"{what}, our kernels, bf16", new VectorDecoder(model, get_num_threads(), bfloat16: true), runs);
 
         void Measure(string what, IDecoder decoder, int runs)
         {

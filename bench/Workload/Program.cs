@@ -5,10 +5,10 @@ using Gradus.Workload;
 using static TorchSharp.torch;
 
 // Run it with the environment of a training child: . scripts/torch-environment.sh && dotnet run -c Release --project bench/Workload [STEPS [PART]]
-// where PART is yardstick, tiny, 3M, 135M, 135M-bf16, 135M-recomputed, 135M-bf16-recomputed, decode or tokenizers; all of them without it.
+// where PART is yardstick, tiny, 3M, 135M, 135M-bf16, 135M-recomputed, 135M-bf16-recomputed, decode, decode-135M or tokenizers; all of them without it.
 int threads = int.TryParse(Environment.GetEnvironmentVariable("OMP_NUM_THREADS"), out int n) ? n : Environment.ProcessorCount;
 int steps = args.Length > 0 ? int.Parse(args[0], CultureInfo.InvariantCulture) : 15;
-string[] parts = args.Length > 1 ? args[1..] : ["yardstick", "tiny", "3M", "135M", "135M-bf16", "135M-recomputed", "135M-bf16-recomputed", "decode", "tokenizers"];
+string[] parts = args.Length > 1 ? args[1..] : ["yardstick", "tiny", "3M", "135M", "135M-bf16", "135M-recomputed", "135M-bf16-recomputed", "decode", "decode-135M", "tokenizers"];
 set_num_threads(threads);
 
 if (parts.Contains("yardstick")) Console.WriteLine(Yardstick.Measure(threads));
@@ -19,8 +19,12 @@ foreach (string part in parts.Where(part => part.StartsWith("135M", StringCompar
     TrainingRate.Print("135M", SmolLm2(), rows: 8, length: 128, steps, part.Contains("bf16"), part.Contains("recomputed"));
 if (parts.Contains("decode"))
 {
-    DecodeRate.Print("tiny", Llama(62, 128, 384), groups: 16, groupSize: 16, prompt: 20, newTokens: 60, Math.Max(1, steps / 3));
-    DecodeRate.Print("3M", Llama(64, 256, 768), groups: 4, groupSize: 16, prompt: 32, newTokens: 64, Math.Max(1, steps / 3));
+    DecodeRate.Print("tiny", Llama(62, 128, 384), groups: 16, groupSize: 16, prompt: 20, newTokens: 60, Math.Max(1, steps / 3), libtorch: true);
+    DecodeRate.Print("3M", Llama(64, 256, 768), groups: 4, groupSize: 16, prompt: 32, newTokens: 64, Math.Max(1, steps / 3), libtorch: true);
+}
+if (parts.Contains("decode-135M"))
+{
+    foreach (int sequences in new[] { 1, 16, 64 }) DecodeRate.Print("135M", SmolLm2(), sequences, groupSize: 1, prompt: 32, newTokens: 48, Math.Max(1, steps / 3), libtorch: false);
 }
 if (parts.Contains("tokenizers")) TokenizerRate.Print(Math.Max(1, steps / 3));
 

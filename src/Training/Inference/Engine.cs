@@ -47,6 +47,13 @@ public sealed class Engine(IDecoder decoder, int maxSequences, bool sharePrefix 
         return sequences;
     }
 
+    /// <summary>Says that the model's weights are others now. No sequence may be running: its cache would be the old weights'.</summary>
+    public void WeightsChanged()
+    {
+        if (Running > 0) throw new InvalidOperationException($"{Running} sequences run on the old weights.");
+        decoder.WeightsChanged();
+    }
+
     /// <summary>Every running sequence gets its next token; then free slots go to those who wait, and these get their first.</summary>
     public void Step()
     {

@@ -12,6 +12,9 @@ public interface IDecoder : IDisposable
     /// <summary>The longest sequence, prompt included.</summary>
     int MaxPositions { get; }
 
+    /// <summary>Says that the model's weights are others now; what the cache holds belongs to the old ones.</summary>
+    void WeightsChanged();
+
     /// <summary>Computes prompts into slots, one each, whatever stood there before.</summary>
     /// <param name="logits">[prompts, vocabulary]: what follows each prompt's last token.</param>
     void Prefill(IReadOnlyList<int> slots, IReadOnlyList<int[]> prompts, Span<float> logits);

@@ -39,6 +39,11 @@ public sealed class TorchDecoder(CausalLm model, bool ownsModel = false) : IDeco
         Read(model.Logits(hidden_BD), logits);
     }
 
+    public void WeightsChanged()
+    {
+        // It computes on the weights themselves.
+    }
+
     public void CopyPrefix(int from, int to, int length)
     {
         var room = Room(to + 1, length + 1);

@@ -20,7 +20,6 @@ public sealed class CausalLm : IDisposable
     private readonly DecoderBlock[] blocks;
     private readonly RmsNorm norm;
     private readonly Tensor embedding_VD;
-    private readonly Linear head;
 
     /// <param name="fill">Makes the tensor of a name and a shape on the CPU.</param>
     private CausalLm(ModelConfig config, string device, Func<string, long[], Tensor> fill)
@@ -33,7 +32,7 @@ public sealed class CausalLm : IDisposable
         embedding_VD = byName[WeightNames.Embedding];
         norm = Norm(WeightNames.FinalNorm);
         blocks = [.. Enumerable.Range(0, config.Layers).Select(Block)];
-        head = config.TieEmbeddings ? new Linear(embedding_VD) : Map("lm_head");
+        Head = config.TieEmbeddings ? new Linear(embedding_VD) : Map("lm_head");
 
         Tensor Make(string name, long[] shape)
         {
@@ -73,6 +72,9 @@ public sealed class CausalLm : IDisposable
 
     /// <summary>The layers, for whoever computes with their weights in place.</summary>
     public IReadOnlyList<DecoderBlock> Blocks => blocks;
+
+    /// <summary>The map from states to scores of the vocabulary; its weights are the embedding's where the two are tied.</summary>
+    public Linear Head { get; }
 
     public Tensor this[string name] => byName[name];
 
@@ -143,7 +145,7 @@ public sealed class CausalLm : IDisposable
     }
 
     /// <summary>Scores of every token of the vocabulary for each state, [N, V].</summary>
-    public Tensor Logits(Tensor hidden_ND) => head.Forward(hidden_ND);
+    public Tensor Logits(Tensor hidden_ND) => Head.Forward(hidden_ND);
 
     /// <summary>Lays an adapter on: from now on it is what is trained, and the weights have no gradient. The model owns it.</summary>
     public void Attach(Adapter adapter)

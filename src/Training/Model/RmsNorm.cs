@@ -8,5 +8,7 @@ public sealed class RmsNorm(Tensor weight_D, double epsilon)
 {
     private static readonly long[] last = [-1];
 
-    public Tensor Forward(Tensor x_BTD) => x_BTD * x_BTD.square().mean(last, true).add_(epsilon).rsqrt_() * weight_D;
+    public Tensor Weight { get; } = weight_D;
+
+    public Tensor Forward(Tensor x_BTD) => x_BTD * x_BTD.square().mean(last, true).add_(epsilon).rsqrt_() * Weight;
 }

@@ -9,11 +9,12 @@ using Gradus.Training.Text;
 
 namespace Gradus.Training.Rollouts;
 
-internal sealed class RolloutCollector(CausalLm policy, TextEncoder text, RolloutOptions options, Rubric? rubric, StageContext context) : IDisposable
+/// <param name="bfloat16">Decodes with products in bf16, where the processor has them.</param>
+internal sealed class RolloutCollector(CausalLm policy, TextEncoder text, RolloutOptions options, Rubric? rubric, StageContext context, bool bfloat16 = false) : IDisposable
 {
     private static readonly RubricScore Unscored = new([], null);
 
-    private readonly Engine engine = new(Decoders.For(policy), options.MaxSequences);
+    private readonly Engine engine = new(Decoders.For(policy, bfloat16: bfloat16), options.MaxSequences);
     private readonly SamplingOptions sampling = new() { Temperature = options.Temperature, TopP = options.TopP, TopK = options.TopK, MinP = options.MinP };
 
     /// <summary>Tokens sampled a second in the last call.</summary>
@@ -25,6 +26,7 @@ internal sealed class RolloutCollector(CausalLm policy, TextEncoder text, Rollou
     {
         context.Progress("rollout");
         var clock = Stopwatch.StartNew();
+        engine.WeightsChanged();
         var prompts = rows.Select(PromptOf).ToArray();
         var sequences = new IReadOnlyList<Sequence>[rows.Count];
         for (var i = 0; i < rows.Count; i++)

@@ -16,6 +16,9 @@ internal sealed class CountingDecoder(int maxPositions = 64) : IDecoder
 
     public int Prompts { get; private set; }
 
+    /// <summary>How often it was told of new weights.</summary>
+    public int Refreshed { get; private set; }
+
     public bool Disposed { get; private set; }
 
     public void Prefill(IReadOnlyList<int> slots, IReadOnlyList<int[]> prompts, Span<float> logits)
@@ -27,6 +30,8 @@ internal sealed class CountingDecoder(int maxPositions = 64) : IDecoder
             Prompts++;
         }
     }
+
+    public void WeightsChanged() => Refreshed++;
 
     public void CopyPrefix(int from, int to, int length) => slots[to] = slots[from].GetRange(0, length);
 

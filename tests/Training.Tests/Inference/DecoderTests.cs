@@ -1,7 +1,12 @@
+using System.Runtime.InteropServices;
 using Gradus.Training.Inference;
 using Gradus.Training.Inference.Cpu;
+using Gradus.Training.Lora;
 using Gradus.Training.Model;
+using Gradus.Training.Sft;
+using Gradus.Training.Stages;
 using Gradus.Training.Tests.Model;
+using Gradus.Training.Tests.Stages;
 using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;
@@ -11,14 +16,18 @@ namespace Gradus.Training.Tests.Inference;
 /// <summary>Each decoder against the trainer's own computation, on models of all families.</summary>
 public sealed class DecoderTests
 {
-    public static TheoryData<string, string> Both => [.. new[] { "torch", "vector" }.SelectMany(decoder =>
-        Families.All.Where(model => decoder == "torch" || (model.Value.Latent is null && model.Value.Experts is null)).Select(model => (decoder, model.Key)))];
+    public static TheoryData<string> Names => [.. Computed];
+
+    public static TheoryData<string, string> Both => [.. Families.All.Keys.Select(model => ("torch", model)), .. Computed.Append("llama, adapter").Select(model => ("vector", model))];
+
+    /// <summary>The families that the vector decoder computes.</summary>
+    private static IEnumerable<string> Computed => Families.All.Where(model => model.Value.Latent is null && model.Value.Experts is null).Select(model => model.Key);
 
     [Theory]
     [MemberData(nameof(Both))]
     public void Greedy_tokens_are_those_of_the_full_forward_pass(string decoder, string name)
     {
-        using var model = Families.Create(name, 5);
+        using var model = Model(name, 5);
         using var engine = new Engine(Decoder(decoder, model), 8);
         var prompts = Prompts(model, 5);
         var sequences = prompts.Select(prompt => engine.Add(new GenerationRequest(prompt, 40, SamplingOptions.Greedy, [], [0]))[0]).ToArray();
@@ -38,7 +47,7 @@ public sealed class DecoderTests
     [MemberData(nameof(Both))]
     public void Log_probabilities_are_the_trainer_s(string decoder, string name)
     {
-        using var model = Families.Create(name, 6);
+        using var model = Model(name, 6);
         using var engine = new Engine(Decoder(decoder, model), 20);
         var sampling = new SamplingOptions { Temperature = 0.7, TopP = 0.9 };
         var sequences = Prompts(model, 6).SelectMany((prompt, i) => engine.Add(new GenerationRequest(prompt, 50, sampling, [3, 4, 5], [(ulong)i, 100 + (ulong)i, 200 + (ulong)i, 300 + (ulong)i]))).ToArray();
@@ -58,7 +67,7 @@ public sealed class DecoderTests
     [MemberData(nameof(Both))]
     public void A_crowd_that_comes_and_goes_changes_nothing(string decoder, string name)
     {
-        using var model = Families.Create(name, 7);
+        using var model = Model(name, 7);
         var prompts = Prompts(model, 30);
         GenerationRequest Request(int i) => new(prompts[i], 10 + (i * 7 % 40), new SamplingOptions(), [2], [(ulong)i, 1000 + (ulong)i]);
         using var alone = new Engine(Decoder(decoder, model), 1);
@@ -83,7 +92,7 @@ public sealed class DecoderTests
     [MemberData(nameof(Both))]
     public void A_shared_prompt_changes_nothing(string decoder, string name)
     {
-        using var model = Families.Create(name, 8);
+        using var model = Model(name, 8);
         var runs = new[] { true, false }.Select(share =>
         {
             using var engine = new Engine(Decoder(decoder, model), 8, share);
@@ -103,7 +112,7 @@ public sealed class DecoderTests
     [MemberData(nameof(Both))]
     public void A_changed_weight_shows_at_once_and_tensors_do_not_pile_up(string decoder, string name)
     {
-        using var model = Families.Create(name, 9);
+        using var model = Model(name, 9);
         using var engine = new Engine(Decoder(decoder, model), 4);
         float[] First()
         {
@@ -127,7 +136,7 @@ public sealed class DecoderTests
     [MemberData(nameof(Both))]
     public void A_long_prompt_and_a_full_context_are_computed_whole(string decoder, string name)
     {
-        using var model = Families.Create(name, 10);
+        using var model = Model(name, 10);
         var most = model.Config.MaxPositions;
         var prompt = Enumerable.Range(0, most - 20).Select(i => i * 13 % model.Config.VocabularySize).ToArray();
         using var engine = new Engine(Decoder(decoder, model), 3);
@@ -169,11 +178,62 @@ public sealed class DecoderTests
         Assert.IsType<TorchDecoder>(decoder);
     }
 
+    /// <summary>bf16 keeps eight bits of a weight and of a state: log-probabilities of these models stay within this of the trainer's in fp32.</summary>
+    private const double BFloat16Bound = 0.05;
+
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void Bf16_stays_within_its_bound_is_the_same_in_a_crowd_and_follows_an_update(string name)
+    {
+        using var model = Model(name, 6);
+        var prompts = Prompts(model, 6);
+        float[] Checked()
+        {
+            using var engine = new Engine(Decoder("bf16", model), 24);
+            var sequences = prompts.SelectMany((prompt, i) => engine.Add(new GenerationRequest(prompt, 50, new SamplingOptions(), [3], [(ulong)i, 100 + (ulong)i, 200 + (ulong)i]))).ToArray();
+            Finish(engine);
+            using var scope = NewDisposeScope();
+            using var noGradient = no_grad();
+            using var batch = TokenBatch.Create([.. sequences.Select(sequence => new TokenRow([.. sequence.Request.Prompt, .. sequence.Tokens], sequence.Request.Prompt.Length))]);
+            var expected = LogProbs.Of(model, model.Hidden(batch), batch).logProbs_N.data<float>().ToArray();
+            var actual = sequences.SelectMany(sequence => sequence.LogProbs).ToArray();
+            Assert.InRange(expected.Zip(actual).Max(pair => Math.Abs(pair.First - pair.Second)), 1e-6, BFloat16Bound);
+            using var single = new Engine(Decoder("bf16", model), 1);
+            var one = single.Add(new GenerationRequest(prompts[2], 50, new SamplingOptions(), [3], [2]))[0];
+            Finish(single);
+            Assert.Equal(sequences[6].Tokens, one.Tokens);
+            Assert.Equal(sequences[6].LogProbs, one.LogProbs);
+            return actual;
+        }
+
+        var before = Checked();
+        using (no_grad()) model["model.layers.0.mlp.down_proj.weight"].mul_(-1);
+        Assert.NotEqual(before, Checked());
+    }
+
     private static IDecoder Decoder(string name, CausalLm model)
     {
         if (name == "torch") return new TorchDecoder(model);
-        Assert.SkipUnless(VectorDecoder.Supports(model), "This processor has no 512-bit vectors.");
+        if (name == "bf16")
+        {
+            Assert.SkipUnless(VectorDecoder.SupportsBFloat16, "This processor has no bf16 instructions, or the kernels were not built.");
+            return new VectorDecoder(model, threads: 2, bfloat16: true);
+        }
+        Assert.SkipUnless(VectorDecoder.Supports(model), "This processor has no vectors.");
         return new VectorDecoder(model, threads: 2);
+    }
+
+    /// <summary>A model of a family; "..., adapter" has an adapter that changes what it says.</summary>
+    private static CausalLm Model(string name, long seed)
+    {
+        if (!name.EndsWith(", adapter", StringComparison.Ordinal)) return Families.Create(name, seed);
+        var model = Families.Create(name[..^", adapter".Length], seed);
+        var options = (SftOptions)StageOptions.Parse("sft", StageHarness.Json("""{"model":"m","dataset":"d","adapter":{"r":5,"lora_alpha":7,"target_modules":"all-linear"}}"""));
+        var adapter = Adapter.Create(options.Adapter!, model, "m", seed);
+        var random = DerivedRandom.For(seed, "B");
+        foreach (var (_, map) in adapter.Maps) foreach (ref var weight in MemoryMarshal.Cast<byte, float>(map.B.bytes)) weight = (float)random.NextGaussian() / 20;
+        model.Attach(adapter);
+        return model;
     }
 
     private static int[][] Prompts(CausalLm model, int count) => [.. Enumerable.Range(0, count).Select(i =>

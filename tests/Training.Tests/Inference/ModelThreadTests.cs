@@ -105,6 +105,10 @@ public sealed class ModelThreadTests : IDisposable
 
         public void Prefill(IReadOnlyList<int> slots, IReadOnlyList<int[]> prompts, Span<float> logits) => logits.Fill(float.NaN);
 
+        public void WeightsChanged()
+        {
+        }
+
         public void CopyPrefix(int from, int to, int length)
         {
         }

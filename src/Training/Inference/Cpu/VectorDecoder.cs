@@ -1,8 +1,6 @@
-// Decodes in 512-bit vectors on the model's weights in place: what an optimizer step changes, the next token sees. A tile of up to 64 tokens goes through the
-// whole model on one thread; prompts are tokens like any other, only that a tile holds several positions of a slot, in order.
-using System.Collections.Concurrent;
-using System.Runtime.InteropServices;
-using System.Runtime.Intrinsics;
+// Decodes by our own kernels on the CPU. In fp32 they compute on the model's weights in place: what an optimizer step changes, the next token sees. In bf16 on
+// a packed copy, made anew when the engine is told of an update. Prompts are tokens like any other, only that a tile holds several positions of a slot, in order.
+using System.Numerics;
 using Gradus.Training.Model;
 using TorchSharp;
 
@@ -11,55 +9,64 @@ namespace Gradus.Training.Inference.Cpu;
 /// <summary>A decoder of our own for the CPU. What a sequence yields is the same, bit for bit, whatever else is in the batch and however many threads there are.</summary>
 public sealed unsafe class VectorDecoder : IDecoder
 {
+    /// <summary>Tokens with which a member takes a tile of its own through the model, instead of sharing the loops of one.</summary>
+    private const int Apart = 16;
+
     private readonly CausalLm model;
     private readonly bool ownsModel;
     private readonly PagePool pages;
     private readonly RotaryTable rotary;
-    private readonly ConcurrentBag<LaneTile> tiles = [];
+    private readonly ComputeTeam team;
+    private readonly ModelRows weights;
+    private readonly ModelPass together;
+    private readonly ModelPass[] apart;
     private readonly List<int> lengths = [];
-    private readonly ParallelOptions parallel;
 
-    /// <param name="threads">At most so many compute at once.</param>
+    /// <param name="threads">So many compute together.</param>
     /// <param name="ownsModel">Whether the model is disposed with it.</param>
-    public VectorDecoder(CausalLm model, int threads, bool ownsModel = false)
+    /// <param name="bfloat16">Products of bf16 weights and states with fp32 sums; needs <see cref="SupportsBFloat16"/>.</param>
+    public VectorDecoder(CausalLm model, int threads, bool ownsModel = false, bool bfloat16 = false)
     {
-        if (!Supports(model)) throw new NotSupportedException("This processor or this model is not one that the vector decoder computes.");
+        if (!Supports(model) || (bfloat16 && !SupportsBFloat16)) throw new NotSupportedException("This processor or this model is not one that the vector decoder computes.");
         (this.model, this.ownsModel) = (model, ownsModel);
         pages = new PagePool(model.Config.Layers, model.Config.KeyValueHeads, model.Config.HeadDim);
         rotary = new RotaryTable(model.Config);
-        parallel = new ParallelOptions { MaxDegreeOfParallelism = Math.Max(1, threads) };
+        team = new ComputeTeam(threads);
+        weights = new ModelRows(model, bfloat16);
+        together = new ModelPass(model.Config, weights, pages, rotary, team, bfloat16);
+        apart = [.. Enumerable.Range(0, team.Members).Select(_ => new ModelPass(model.Config, weights, pages, rotary, new ComputeTeam(1), bfloat16))];
+        WeightsChanged();
     }
+
+    /// <summary>Whether products of bf16 are to be had: the processor has the instruction, and the library that uses it was built.</summary>
+    public static bool SupportsBFloat16 => BFloat16Kernels.Supported;
 
     public int VocabularySize => model.Config.VocabularySize;
 
     public int MaxPositions => model.Config.MaxPositions;
 
-    /// <summary>
-    /// Whether the processor has the vectors, the model lies in its memory, it has neither latent attention nor experts (they have no kernels here), and no product has
-    /// fewer outputs than a kernel computes at a time.
-    /// </summary>
-    public static bool Supports(CausalLm model)
+    /// <summary>Whether the processor has vectors, the model lies in its memory, and it has neither latent attention nor experts: they have no kernels here.</summary>
+    public static bool Supports(CausalLm model) =>
+        Vector.IsHardwareAccelerated && model.Device.type == DeviceType.CPU && model.Config.Latent is null && model.Config.Experts is null;
+
+    public void WeightsChanged()
     {
-        var config = model.Config;
-        return config.Latent is null && config.Experts is null && Vector512.IsHardwareAccelerated && model.Device.type == DeviceType.CPU && model.Adapter is null
-            && new[] { config.HiddenSize, config.VocabularySize, config.FeedForwardSize, config.KeyValueHeads * config.HeadDim }.Min() >= LaneProduct.LeastOutputs;
+        foreach (var map in weights.Maps) map.Refresh(team);
     }
 
     public void Prefill(IReadOnlyList<int> slots, IReadOnlyList<int[]> prompts, Span<float> logits)
     {
-        // Short prompts share tiles; the tiles of one group go in order, because a position needs those before it.
-        var groups = new List<List<Lane>> { new() };
+        var places = new List<TokenPlace>();
         for (var row = 0; row < prompts.Count; row++)
         {
             var (slot, prompt) = (slots[row], prompts[row]);
             pages.Release(slot);
             pages.Reserve(slot, prompt.Length);
             SetLength(slot, prompt.Length);
-            if (groups[^1].Count > 0 && groups[^1].Count + prompt.Length > LaneProduct.WideLanes) groups.Add([]);
-            for (var i = 0; i < prompt.Length; i++) groups[^1].Add(new Lane(slot, i, prompt[i], i == prompt.Length - 1 ? row : -1));
+            for (var i = 0; i < prompt.Length; i++) places.Add(new TokenPlace(slot, i, prompt[i], i == prompt.Length - 1 ? row : -1));
         }
         rotary.Grow(prompts.Max(prompt => prompt.Length));
-        Run(groups, logits);
+        Run(places, logits);
     }
 
     public void CopyPrefix(int from, int to, int length)
@@ -77,8 +84,7 @@ public sealed unsafe class VectorDecoder : IDecoder
 
     public void Decode(ReadOnlySpan<int> tokens, Span<float> logits)
     {
-        var groups = new List<List<Lane>>();
-        // The last tile of a batch is often narrow: up to 16 lanes each there.
+        var places = new List<TokenPlace>(tokens.Length);
         for (var slot = 0; slot < tokens.Length; slot++)
         {
             var position = lengths[slot];
@@ -86,41 +92,52 @@ public sealed unsafe class VectorDecoder : IDecoder
             pages.Reserve(slot, position + 1);
             rotary.Grow(position + 1);
             lengths[slot] = position + 1;
-            var wide = slot < tokens.Length / LaneProduct.WideLanes * LaneProduct.WideLanes;
-            if (groups.Count == 0 || groups[^1].Count == (wide ? LaneProduct.WideLanes : LaneProduct.NarrowLanes)) groups.Add([]);
-            groups[^1].Add(new Lane(slot, position, tokens[slot], slot));
+            places.Add(new TokenPlace(slot, position, tokens[slot], slot));
         }
-        Run(groups, logits);
+        Run(places, logits);
     }
 
     public void Dispose()
     {
+        team.Dispose();
+        together.Dispose();
+        foreach (var pass in apart) pass.Dispose();
+        weights.Dispose();
         pages.Dispose();
-        foreach (var tile in tiles) tile.Dispose();
-        tiles.Clear();
         if (ownsModel) model.Dispose();
     }
 
-    private void Run(List<List<Lane>> groups, Span<float> logits)
+    private void Run(List<TokenPlace> places, Span<float> logits)
     {
-        var weights = new WeightPointers(model);
         fixed (float* rows = logits)
         {
-            // A lambda cannot hold a pointer's fixed local.
             var target = (nint)rows;
-            if (groups.Count == 1) RunGroup(groups[0]);
-            else Parallel.For(0, groups.Count, parallel, group => RunGroup(groups[group]));
-
-            void RunGroup(List<Lane> lanes)
+            var parts = Parts(places);
+            if (parts is null) foreach (var tile in places.Chunk(ModelPass.MostTokens)) together.Run(tile, rows);
+            else team.For(parts.Count, (part, member) =>
             {
-                if (!tiles.TryTake(out var tile)) tile = new LaneTile(model.Config, pages, rotary);
-                var all = CollectionsMarshal.AsSpan(lanes);
-                for (var start = 0; start < all.Length; start += LaneProduct.WideLanes)
-                    tile.Run(weights, all.Slice(start, Math.Min(LaneProduct.WideLanes, all.Length - start)), (float*)target);
-                tiles.Add(tile);
-            }
+                foreach (var tile in parts[part].Chunk(ModelPass.MostTokens)) apart[member].Run(tile, (float*)target);
+            });
         }
         GC.KeepAlive(model);
+    }
+
+    /// <summary>Parts that a thread each can take through the model, where there are enough tokens; whole slots, since a position needs those before it.</summary>
+    private List<List<TokenPlace>>? Parts(List<TokenPlace> places)
+    {
+        if (team.Members == 1 || places.Count < Apart * team.Members) return null;
+        // A part is no more than a tile, but for a slot that is longer.
+        var size = Math.Min(ModelPass.MostTokens, (places.Count + team.Members - 1) / team.Members);
+        var parts = new List<List<TokenPlace>>();
+        for (var from = 0; from < places.Count;)
+        {
+            var to = Math.Min(places.Count, from + size);
+            while (to < places.Count && places[to].Slot == places[to - 1].Slot) to++;
+            parts.Add(places.GetRange(from, to - from));
+            from = to;
+        }
+        // A single long prompt is better computed together.
+        return parts.Max(part => part.Count) * team.Members > places.Count + (places.Count / 2) ? null : parts;
     }
 
     private void SetLength(int slot, int length)

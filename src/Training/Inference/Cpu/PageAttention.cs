@@ -5,7 +5,7 @@ using System.Runtime.Intrinsics.X86;
 namespace Gradus.Training.Inference.Cpu;
 
 /// <summary>Attention of one query head over the pages of one sequence.</summary>
-internal static unsafe class LaneAttention
+internal static unsafe class PageAttention
 {
     /// <param name="query">[width], scaled, padded with zeros.</param>
     /// <param name="next">The pages that are read after these: they are fetched meanwhile, since the cache of a batch is larger than the processor's.</param>
@@ -49,7 +49,7 @@ internal static unsafe class LaneAttention
         var sums = Vector512<float>.Zero;
         for (var at = 0; at < count * 16; at += 16)
         {
-            var weight = LaneMath.Exp(Vector512.Load(scores + at) - Vector512.Create(max));
+            var weight = RowMath.Exp(Vector512.Load(scores + at) - Vector512.Create(max));
             weight.Store(scores + at);
             sums += weight;
         }
