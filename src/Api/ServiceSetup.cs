@@ -91,7 +91,7 @@ internal static class ServiceSetup
         // A failed start is said once, in our words.
         .AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.Critical);
 
-    private static void AddApi(IServiceCollection services) => services.AddSwagger().AddChat().AddSingleton<Submission>().AddSingleton<ProgressStream>().AddSingleton<DatasetUpload>().AddSingleton<ModelCheck>().AddSingleton<ModelImport>().AddSingleton<ModelUpload>();
+    private static void AddApi(IServiceCollection services) => services.AddSwagger().AddChat().AddSingleton<DeviceFit>().AddSingleton<Submission>().AddSingleton<ProgressStream>().AddSingleton<DatasetUpload>().AddSingleton<ModelCheck>().AddSingleton<ModelImport>().AddSingleton<ModelUpload>();
 
     private static void MapApi(WebApplication app)
     {

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Microsoft.EntityFrameworkCore;
 using Npgsql;
 using NpgsqlTypes;
@@ -36,6 +37,17 @@ public sealed class DatasetStore(IDbContextFactory<GradusDb> databases, NpgsqlDa
     {
         await using var database = await databases.CreateDbContextAsync(cancellationToken);
         return await database.DatasetRows.AsNoTracking().Where(row => row.DatasetId == id && row.Index > after).OrderBy(row => row.Index).Take(limit + 1).ToListAsync(cancellationToken);
+    }
+
+    /// <summary>The longest of the first 10,000 rows, the longest first, and the mean length of those 10,000; lengths in bytes, as JSON.</summary>
+    public async Task<(IReadOnlyList<(JsonElement Content, int Bytes)> Longest, double MeanBytes)> LengthsAsync(string id, int count, CancellationToken cancellationToken)
+    {
+        await using var connection = await source.OpenConnectionAsync(cancellationToken);
+        var rows = await connection.Statement("""
+            with first as (select content::text as row from dataset_rows where dataset_id = $1 order by index limit 10000)
+            select row, octet_length(row), (select avg(octet_length(row))::float8 from first) from first order by octet_length(row) desc limit $2
+            """, id, count).ListAsync(reader => (Content: JsonElement.Parse(reader.GetString(0)), Bytes: reader.GetInt32(1), Mean: reader.GetDouble(2)), cancellationToken);
+        return ([.. rows.Select(row => (row.Content, row.Bytes))], rows.Count == 0 ? 0 : rows[0].Mean);
     }
 
     /// <summary>Makes a dataset in one transaction.</summary>

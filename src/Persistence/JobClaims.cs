@@ -11,8 +11,8 @@ namespace Gradus.Persistence;
 public sealed class JobClaims(NpgsqlDataSource database)
 {
     /// <summary>
-    /// The next job that can run on the device, or null: the oldest queued one whose predecessors in its run have all succeeded, if no running job
-    /// holds the device.
+    /// The next job that can run on the device, or null: the oldest queued one that asks for no other device (its option <c>device</c>, a device's name) and whose
+    /// predecessors in its run have all succeeded, if no running job holds the device.
     /// </summary>
     public async Task<JobClaim?> ClaimAsync(string owner, string device, TimeSpan lease, CancellationToken cancellationToken)
     {
@@ -24,6 +24,7 @@ public sealed class JobClaims(NpgsqlDataSource database)
             with next as (
                 select id from jobs j
                 where status = 'queued'
+                    and coalesce(options ->> 'device' = (select name from devices where id = $2), true)
                     and not exists (select 1 from jobs before where before.run_id = j.run_id and before.position < j.position and before.status <> 'succeeded')
                     and not exists (select 1 from jobs other where other.status = 'running' and $2 = any (other.lease_devices))
                 order by created_at, run_id, position

@@ -24,9 +24,14 @@ public sealed class JobStore(NpgsqlDataSource database)
         {
             var jobId = Identifier.New("job");
             await connection.Statement("""
-                insert into jobs (id, run_id, position, name, stage, options, seed, max_attempts) values ($1, $2, $3, $4, $5, $6::jsonb, $7, $8)
+                insert into jobs (id, run_id, position, name, stage, options, seed, max_attempts, estimate) values ($1, $2, $3, $4, $5, $6::jsonb, $7, $8, $9::jsonb)
                 """, jobId, runId, jobIds.Count, PostgresText.Clean(job.Name, ref replaced), job.Stage, PostgresText.CleanJson(job.Options.GetRawText(), ref replaced),
-                job.Seed, job.MaxAttempts).ExecuteAsync(cancellationToken);
+                job.Seed, job.MaxAttempts, job.Estimate?.GetRawText()).ExecuteAsync(cancellationToken);
+            foreach (var warning in job.Warnings)
+            {
+                await connection.Statement("insert into job_events (job_id, attempt, level, message) values ($1, 0, 'warning', $2)", jobId, PostgresText.Clean(warning, ref replaced))
+                    .ExecuteAsync(cancellationToken);
+            }
             jobIds.Add(jobId);
         }
 
@@ -109,7 +114,14 @@ public sealed class JobStore(NpgsqlDataSource database)
 public sealed record NewRun(string Name, JsonElement Recipe, long Seed, IReadOnlyList<NewJob> Jobs);
 
 /// <param name="Name">The stage's name in the recipe, unique in its run.</param>
-public sealed record NewJob(string Name, string Stage, JsonElement Options, long Seed, int MaxAttempts = 3);
+public sealed record NewJob(string Name, string Stage, JsonElement Options, long Seed, int MaxAttempts = 3)
+{
+    /// <summary>See <see cref="Job.Estimate"/>.</summary>
+    public JsonElement? Estimate { get; init; }
+
+    /// <summary>What its owner should know from the start; events of attempt 0.</summary>
+    public IReadOnlyList<string> Warnings { get; init; } = [];
+}
 
 /// <summary>What became of a wish.</summary>
 /// <param name="Allowed">False where the job's status does not allow it (it has ended); nothing changed then.</param>

@@ -49,6 +49,22 @@ public sealed class JobClaimsTests(PostgresDatabase database) : IClassFixture<Po
     }
 
     [Fact]
+    public async Task A_device_takes_only_jobs_that_ask_for_it_or_for_none()
+    {
+        string[] wanted = ["""{"device":"cuda:0"}""", """{"device":null}""", """{"device":"cpu"}"""];
+        List<string> jobs = [];
+        foreach (var options in wanted)
+        {
+            jobs.AddRange(await database.RunAsync());
+            await database.Sql("update jobs set options = $2::jsonb where id = $1", jobs[^1], options);
+        }
+        Assert.Equal(jobs[1], (await claims.ClaimAsync("worker", await database.DeviceAsync(), JobSamples.Lease, Cancellation))!.JobId);
+        Assert.Equal(jobs[2], (await claims.ClaimAsync("worker", await database.DeviceAsync(), JobSamples.Lease, Cancellation))!.JobId);
+        Assert.Null(await claims.ClaimAsync("worker", await database.DeviceAsync(), JobSamples.Lease, Cancellation));
+        Assert.Equal(jobs[0], (await claims.ClaimAsync("worker", await database.DeviceAsync("cuda:0"), JobSamples.Lease, Cancellation))!.JobId);
+    }
+
+    [Fact]
     public async Task A_job_waits_for_those_before_it_in_its_run()
     {
         var jobs = await database.RunAsync(jobs: 2);

@@ -18,10 +18,10 @@ internal static class JobSamples
     }
 
     /// <summary>A device nobody else uses.</summary>
-    public static async Task<string> DeviceAsync(this PostgresDatabase database)
+    public static async Task<string> DeviceAsync(this PostgresDatabase database, string name = "cpu")
     {
-        var id = Guid.NewGuid().ToString("N") + "/cpu";
-        await new DeviceStore(database.Source).BeatAsync(id, "test", "cpu", 1, CancellationToken.None);
+        var id = $"{Guid.NewGuid():N}/{name}";
+        await new DeviceStore(database.Source).BeatAsync(new() { Id = id, Host = "test", Name = name, MemoryBytes = 1, FreeBytes = 1, Bfloat16 = false }, CancellationToken.None);
         return id;
     }
 

@@ -30,14 +30,15 @@ internal sealed record JobRequest(string Stage, JsonElement Options, long? Seed 
 /// <param name="Dataset">The dataset it made, likewise.</param>
 /// <param name="Result">The closing figures by name.</param>
 /// <param name="Error">Why it failed.</param>
+/// <param name="Estimate">The memory it was expected to need at most, in bytes by what holds it, for rows of <c>row_tokens</c>; null where its model was not known when it was sent.</param>
 internal sealed record JobContract(
     string Id, string Object, string RunId, string Name, string Stage, JsonElement Options, long Seed, string Status, string? StopRequested, int Attempt, int MaxAttempts, int Crashes,
-    string? Phase, int Step, int? TotalSteps, IReadOnlyList<string> Devices, string? Model, string? Dataset, JsonElement? Result, JsonElement? Error,
+    string? Phase, int Step, int? TotalSteps, IReadOnlyList<string> Devices, string? Model, string? Dataset, JsonElement? Result, JsonElement? Error, JsonElement? Estimate,
     long CreatedAt, long? StartedAt, long? FinishedAt)
 {
     public static JobContract Of(Job job) => new(
         job.Id, "job", job.RunId, job.Name, job.Stage, job.Options, job.Seed, job.Status, job.StopRequested, job.Attempt, job.MaxAttempts, job.Crashes, job.Phase, job.Step, job.TotalSteps,
-        job.LeaseDevices, job.ModelId, job.DatasetId, job.Result, job.Error, Wire.Seconds(job.CreatedAt), Wire.Seconds(job.StartedAt), Wire.Seconds(job.FinishedAt));
+        job.LeaseDevices, job.ModelId, job.DatasetId, job.Result, job.Error, job.Estimate, Wire.Seconds(job.CreatedAt), Wire.Seconds(job.StartedAt), Wire.Seconds(job.FinishedAt));
 }
 
 /// <summary>A fact in a job's life.</summary>
@@ -84,12 +85,18 @@ internal sealed record CheckpointContract(string Id, string Object, string JobId
 }
 
 /// <summary>What a worker computes on.</summary>
+/// <param name="Name">What a stage asks for in its option <c>device</c>: <c>cpu</c>, <c>cuda:0</c>, ...</param>
+/// <param name="MemoryBytes">What a process there can ever have; null where unknown.</param>
+/// <param name="FreeBytes">What it could have had at the last heartbeat; null where unknown.</param>
+/// <param name="Bfloat16">Whether it multiplies bf16 by instructions of its own.</param>
 /// <param name="JobId">The job that holds it; null while it is free.</param>
 /// <param name="HeartbeatAt">When its worker last said that it is there.</param>
-internal sealed record DeviceContract(string Id, string Object, string Host, string Name, long MemoryBytes, string? JobId, long HeartbeatAt)
+internal sealed record DeviceContract(string Id, string Object, string Host, string Name, long? MemoryBytes, long? FreeBytes, bool Bfloat16, string? JobId, long HeartbeatAt)
 {
     public static DeviceContract Of((Device Device, string? JobId) row) =>
-        new(row.Device.Id, "device", row.Device.Host, row.Device.Name, row.Device.MemoryBytes, row.JobId, Wire.Seconds(row.Device.HeartbeatAt));
+        new(row.Device.Id, "device", row.Device.Host, row.Device.Name, Known(row.Device.MemoryBytes), Known(row.Device.FreeBytes), row.Device.Bfloat16, row.JobId, Wire.Seconds(row.Device.HeartbeatAt));
+
+    private static long? Known(long bytes) => bytes == 0 ? null : bytes;
 }
 
 /// <summary>Something was deleted.</summary>

@@ -25,8 +25,7 @@ internal sealed class JobWorker(
         await sweeping.WaitAsync(cancellationToken);
         try
         {
-            var memory = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
-            foreach (var device in options.Devices) await devices.BeatAsync(options.DeviceId(device), options.Host, device, memory, cancellationToken);
+            foreach (var device in options.Devices) await devices.BeatAsync(Describe(device), cancellationToken);
             foreach (var ended in await claims.EndExpiredAsync([.. running.Values.Select(attempt => attempt.Claim.JobId)], null, cancellationToken))
                 log.LogWarning("The lease of attempt {Attempt} of {Job} expired; the job is {Status}", ended.Attempt, ended.JobId, ended.Status);
             foreach (var device in options.Devices.Select(options.DeviceId))
@@ -80,6 +79,17 @@ internal sealed class JobWorker(
 
             await Task.WhenAny(tick, wish);
         }
+    }
+
+    /// <summary>Of a GPU's memory nothing is known here: no tensor lives in this process.</summary>
+    private Device Describe(string name)
+    {
+        var memory = name == "cpu" ? HostMemory.Read() : new(0, 0);
+        return new()
+        {
+            Id = options.DeviceId(name), Host = options.Host, Name = name, MemoryBytes = memory.Total, FreeBytes = memory.Free,
+            Bfloat16 = name != "cpu" || Training.Model.Processor.HasBFloat16,
+        };
     }
 
     private async Task RunAsync(string device, JobClaim claim, Task known)

@@ -2,6 +2,8 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Gradus.Persistence;
 using Gradus.Training;
+using Gradus.Training.Lora;
+using Gradus.Training.Model;
 using Gradus.Training.Recipes;
 using Gradus.Training.Sft;
 using Gradus.Training.Stages;
@@ -12,7 +14,7 @@ namespace Gradus.Api.Jobs;
 /// Checks a job or a recipe whole, then queues it and wakes a worker. Nothing is written when anything is wrong. A model's alias is replaced by the id it
 /// stands for now: a later attempt must not find another model under it.
 /// </summary>
-internal sealed class Submission(JobStore jobs, RunQueries runs, ModelCatalog models, DatasetStore datasets, IJobDispatcher dispatcher)
+internal sealed class Submission(JobStore jobs, RunQueries runs, ModelCatalog models, DatasetStore datasets, DeviceFit fit, IJobDispatcher dispatcher)
 {
     private const long MostSeed = 1L << 53;
 
@@ -26,12 +28,13 @@ internal sealed class Submission(JobStore jobs, RunQueries runs, ModelCatalog mo
         var parsed = StageOptions.Parse(request.Stage, request.Options);
         if (parsed.References.FirstOrDefault(reference => reference.From is not null) is { } from)
             throw new InvalidInputException($"'{from.Path}' refers to the stage '{from.From}', but a job has no other stages; give an id, or POST a recipe to /v1/runs.", from.Path, "invalid_reference");
-        var options = await PinAsync(request.Options, "options", parsed, cancel);
+        var (options, model) = await PinAsync(request.Options, "options", parsed, [], cancel);
+        var outlook = await fit.LookAsync(parsed, "options", model, cancel);
         var recipe = JsonSerializer.SerializeToElement(new JsonObject
         {
             ["stages"] = new JsonArray(new JsonObject { ["name"] = request.Stage, ["stage"] = request.Stage, ["options"] = JsonNode.Parse(options.GetRawText()) }),
         });
-        return await QueueAsync(new NewRun(name, recipe, seed, [new NewJob(request.Stage, request.Stage, options, seed, attempts)]), cancel);
+        return await QueueAsync(new NewRun(name, recipe, seed, [Job(request.Stage, request.Stage, options, seed, outlook, attempts)]), cancel);
     }
 
     /// <summary>A run of a whole recipe.</summary>
@@ -44,8 +47,14 @@ internal sealed class Submission(JobStore jobs, RunQueries runs, ModelCatalog mo
         var recipe = Recipe.Parse(json, "recipe");
         var seed = Seed(request.Seed) ?? recipe.Seed;
         List<NewJob> stages = [];
+        Dictionary<string, KnownModel?> known = [];
         foreach (var (stage, place) in recipe.Stages.Select((stage, place) => (stage, place)))
-            stages.Add(new NewJob(stage.Name, stage.Stage, await PinAsync(stage.Json, $"recipe.stages[{place}].options", stage.Options, cancel), Recipe.StageSeed(seed, stage.Name)));
+        {
+            var path = $"recipe.stages[{place}].options";
+            var (options, model) = await PinAsync(stage.Json, path, stage.Options, known, cancel);
+            known[stage.Name] = model is null ? null : model with { AdapterWeights = StageMemory.AdapterWeights(stage.Options, model.Config) ?? model.AdapterWeights };
+            stages.Add(Job(stage.Name, stage.Stage, options, Recipe.StageSeed(seed, stage.Name), await fit.LookAsync(stage.Options, path, model, cancel)));
+        }
         return await QueueAsync(new NewRun(Name(request.Name) ?? recipe.Name, json, seed, stages), cancel);
     }
 
@@ -57,16 +66,23 @@ internal sealed class Submission(JobStore jobs, RunQueries runs, ModelCatalog mo
         return (await runs.RunAsync(id, cancel))!;
     }
 
-    private async Task<JsonElement> PinAsync(JsonElement options, string path, StageOptions parsed, CancellationToken cancel)
+    private static NewJob Job(string name, string stage, JsonElement options, long seed, StageOutlook outlook, int attempts = 3) =>
+        new(name, stage, options, seed, attempts) { Estimate = outlook.Estimate, Warnings = outlook.Warnings };
+
+    /// <param name="known">Of what the earlier stages make, by their names, as far as known.</param>
+    /// <returns>The options with ids, and the shape of the model that the stage computes with, where it is known.</returns>
+    private async Task<(JsonElement Options, KnownModel? Model)> PinAsync(
+        JsonElement options, string path, StageOptions parsed, Dictionary<string, KnownModel?> known, CancellationToken cancel)
     {
         JsonNode? pinned = null;
+        var used = parsed.References.FirstOrDefault(reference => reference.Kind == Artifact.Model)?.From is { } from && parsed is not PretrainOptions { Config: not null } ? known.GetValueOrDefault(from) : null;
         foreach (var reference in parsed.References.Where(reference => reference.Id is not null))
         {
             string? id;
             if (reference.Kind == Artifact.Model)
             {
                 var model = await models.FindAsync(reference.Id!, cancel);
-                if (model is not null && parsed is PretrainOptions pretrain) pretrain.ConfigOf(model.Folder);
+                if (model is not null) used = parsed is PretrainOptions pretrain ? new(pretrain.ConfigOf(model.Folder), model.Folder, null) : await KnownAsync(model.Folder, cancel);
                 id = model?.Id;
             }
             else
@@ -81,7 +97,23 @@ internal sealed class Submission(JobStore jobs, RunQueries runs, ModelCatalog mo
             }
             if (id != reference.Id) JsonPath.Set(pinned ??= JsonNode.Parse(options.GetRawText())!, reference.Path[(path.Length + 1)..], id);
         }
-        return pinned is null ? options : JsonSerializer.SerializeToElement(pinned);
+        return (pinned is null ? options : JsonSerializer.SerializeToElement(pinned), used);
+    }
+
+    /// <summary>Null where it cannot be read; the stage itself will say so.</summary>
+    private async Task<KnownModel?> KnownAsync(string folder, CancellationToken cancel)
+    {
+        try
+        {
+            if (!Adapter.IsIn(folder)) return new(ModelConfig.Read(folder), folder, null);
+            if (await models.FindAsync(Adapter.ParentOf(folder), cancel) is not { } parent) return null;
+            var stored = new StoredModel(folder, parent.Folder);
+            return new(stored.Config(), stored.TextFolder, new FileInfo(Path.Combine(folder, Adapter.WeightsFile)).Length / sizeof(float));
+        }
+        catch (Exception problem) when (problem is InvalidInputException or IOException)
+        {
+            return null;
+        }
     }
 
     private static long? Seed(long? seed) => seed is null or (>= 0 and <= MostSeed) ? seed

@@ -9,7 +9,14 @@ public sealed class Device
 
     public required string Name { get; set; }
 
+    /// <summary>What a process there can ever have; 0 where unknown.</summary>
     public required long MemoryBytes { get; set; }
+
+    /// <summary>What it could have had at the last heartbeat; 0 where unknown.</summary>
+    public required long FreeBytes { get; set; }
+
+    /// <summary>Whether it multiplies bf16 by instructions of its own.</summary>
+    public required bool Bfloat16 { get; set; }
 
     public DateTimeOffset HeartbeatAt { get; set; }
 }

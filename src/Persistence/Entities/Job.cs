@@ -67,6 +67,9 @@ public sealed class Job
     /// <summary><c>{"phase","message"}</c> of a failed job.</summary>
     public JsonElement? Error { get; set; }
 
+    /// <summary>What it was expected to need when it was sent: bytes by what holds them.</summary>
+    public JsonElement? Estimate { get; init; }
+
     public DateTimeOffset CreatedAt { get; init; }
 
     public DateTimeOffset? StartedAt { get; set; }

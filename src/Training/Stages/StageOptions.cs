@@ -18,6 +18,9 @@ public abstract record StageOptions
     /// <summary>What the stage makes.</summary>
     public abstract Artifact Makes { get; }
 
+    /// <summary><c>device</c>: what it computes on, a device's name (<c>cpu</c>, <c>cuda:0</c>), one of those there are; default whichever is free first.</summary>
+    public string? Device { get; private init; }
+
     /// <summary>The models and datasets it reads, in the order in which they stand.</summary>
     public IReadOnlyList<StageReference> References { get; internal init; } = [];
 
@@ -51,7 +54,8 @@ public abstract record StageOptions
             "rejection-sampling" => RejectionSamplingOptions.Read(reader),
             _ => EvaluateOptions.Read(reader),
         };
+        var device = reader.Has("device") ? reader.Text("device", null, 64) : null;
         reader.RefuseUnknown();
-        return parsed with { References = reader.References };
+        return parsed with { References = reader.References, Device = device };
     }
 }

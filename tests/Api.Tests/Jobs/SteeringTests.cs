@@ -81,10 +81,10 @@ public sealed class SteeringTests(ApiHost host)
     public async Task DevicesNameTheJobThatHoldsThem()
     {
         var job = await host.JobAsync("running");
-        await host.Database.Sql("insert into devices (id, host, name, memory_bytes) values ($1, 'h', 'cpu', 5)", $"{job}/cpu");
+        await host.Database.Sql("insert into devices (id, host, name, memory_bytes) values ($1, 'h', 'cpu', 5000000000000)", $"{job}/cpu");
         await host.Database.Sql("update jobs set lease_devices = array[$1 || '/cpu'] where id = $1", job);
         var device = (await host.Client.GetOkAsync("/v1/devices?limit=100")).Data().Single(device => device.Text("id") == $"{job}/cpu");
-        Assert.Equal((job, 5L), (device.Text("job_id"), device.GetProperty("memory_bytes").GetInt64()));
+        Assert.Equal((job, 5_000_000_000_000), (device.Text("job_id"), device.GetProperty("memory_bytes").GetInt64()));
     }
 
     private Task<System.Text.Json.JsonElement> PostAsync(string job, string verb) => host.Client.PostOkAsync($"/v1/jobs/{job}/{verb}", "");
