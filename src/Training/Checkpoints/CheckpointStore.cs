@@ -82,7 +82,7 @@ public sealed class CheckpointStore(StageRequest request, int keep = 2, Func<str
             if (ComputeEnvironment.Difference(manifest.Environment) is { } difference) report(difference);
             whole.Clear();
             whole.AddRange(request.Checkpoints.Skip(i));
-            return new Checkpoint(manifest.Step, uri.LocalPath, ModelFolder.ReadJson(Path.Combine(uri.LocalPath, Checkpoint.StateFile)), manifest.OptimizerSteps);
+            return new Checkpoint(manifest.Step, uri.LocalPath, ModelFolder.ReadJson(Path.Combine(uri.LocalPath, Checkpoint.StateFile), 64 << 20), manifest.OptimizerSteps);
         }
         return null;
     }

@@ -65,13 +65,15 @@ public sealed record ModelConfig(
         var config = Parse(ModelFolder.ReadJson(Path.Combine(folder, "config.json")));
         var generation = Path.Combine(folder, "generation_config.json");
         if (!File.Exists(generation)) return config;
-        var ends = ModelConfigReader.Tokens(ModelFolder.ReadJson(generation), "eos_token_id", config.VocabularySize);
+        var json = ModelFolder.ReadJson(generation);
+        if (json.ValueKind != JsonValueKind.Object) throw new InvalidInputException("generation_config.json must be a JSON object.", "generation_config.json");
+        var ends = ModelConfigReader.Tokens(json, "eos_token_id", config.VocabularySize);
         return ends.Count == 0 ? config : config with { EndTokens = ends };
     }
 
     /// <summary>The same from the parsed <c>config.json</c>, in the form of transformers 5 (<c>rope_parameters</c>, <c>dtype</c>) or before (<c>rope_theta</c>, <c>rope_scaling</c>, <c>torch_dtype</c>).</summary>
     /// <exception cref="InvalidInputException">As <see cref="Read"/>.</exception>
-    public static ModelConfig Parse(JsonElement json) => ModelConfigReader.Parse(json);
+    public static ModelConfig Parse(JsonElement json) => ModelFile.Checked("config.json", () => ModelConfigReader.Parse(json));
 
     /// <summary>The <c>config.json</c> of this shape, readable by transformers 4 and 5: rotary parameters stand in both forms.</summary>
     public JsonElement ToJson() => ModelConfigWriter.Write(this);

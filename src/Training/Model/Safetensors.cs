@@ -33,7 +33,8 @@ public sealed unsafe class Safetensors : IDisposable
         var opened = new Safetensors(path);
         try
         {
-            foreach (var file in Directory.Exists(path) ? FilesOf(path) : [path]) opened.Add(file);
+            if (Directory.Exists(path)) opened.AddFolder(path);
+            else opened.Add(path);
             return opened;
         }
         catch
@@ -67,6 +68,15 @@ public sealed unsafe class Safetensors : IDisposable
         var (file, entry) = Find(name);
         if (entry.Shape.AsSpan().SequenceEqual(shape)) return;
         throw SafetensorsHeader.Wrong(file.Name, $"tensor '{name}' must have the shape [{string.Join(", ", shape.ToArray())}], not [{string.Join(", ", entry.Shape)}]");
+    }
+
+    /// <summary>The same for a weight, whose type has to be one that is computed with.</summary>
+    /// <exception cref="InvalidInputException">It is missing, or has another shape or type.</exception>
+    public void Require(string name, ReadOnlySpan<long> shape)
+    {
+        Expect(name, shape);
+        var (file, entry) = Find(name);
+        if (entry.Type is not ("F32" or "F16" or "BF16")) throw OtherType(file.Name, name, entry.Type);
     }
 
     /// <summary>Fills a contiguous tensor on the CPU: fp32 from F32, F16 or BF16; int64 from I64.</summary>
@@ -132,7 +142,7 @@ public sealed unsafe class Safetensors : IDisposable
                 FromBrain(new ReadOnlySpan<ushort>(data + 2 * start, words.Length), words);
                 break;
             default:
-                throw SafetensorsHeader.Wrong(file, $"tensor '{name}' has the type {type}; supported are F32, F16 and BF16");
+                throw OtherType(file, name, type);
         }
     }
 
@@ -149,36 +159,38 @@ public sealed unsafe class Safetensors : IDisposable
         for (; i < source.Length; i++) destination[i] = (uint)source[i] << 16;
     }
 
-    private static IEnumerable<string> FilesOf(string folder)
+    private void AddFolder(string folder)
     {
         var single = Path.Combine(folder, "model.safetensors");
-        if (File.Exists(single)) return [single];
-        const string indexName = "model.safetensors.index.json";
-        if (!File.Exists(Path.Combine(folder, indexName))) throw new InvalidInputException($"There is neither model.safetensors nor {indexName} in {folder}.", "model.safetensors", "missing");
-        var index = ModelFolder.ReadJson(Path.Combine(folder, indexName));
-        if (index.ValueKind != JsonValueKind.Object || !index.TryGetProperty("weight_map", out var map) || map.ValueKind != JsonValueKind.Object)
+        if (File.Exists(single))
         {
-            throw new InvalidInputException($"{indexName} has no weight_map.", indexName, "missing");
+            Add(single);
+            return;
         }
-        var names = map.EnumerateObject().Select(entry => entry.Value.ToString()).Distinct().Order(StringComparer.Ordinal).ToArray();
-        foreach (var name in names)
+
+        if (!File.Exists(Path.Combine(folder, SafetensorsIndex.Name))) throw new InvalidInputException($"There is neither model.safetensors nor {SafetensorsIndex.Name} in {folder}.", "model.safetensors", "missing");
+        var map = SafetensorsIndex.Read(folder);
+        foreach (var file in map.Values.Distinct().Order(StringComparer.Ordinal)) Add(Path.Combine(folder, file));
+        foreach (var (name, file) in map)
         {
-            // A shard is a neighbour: an index that points elsewhere on the disk is not followed.
-            if (name.Length == 0 || name != Path.GetFileName(name)) throw new InvalidInputException($"{indexName} names '{name}', which is not a file beside it.", indexName);
+            if (!tensors.TryGetValue(name, out var found) || Path.GetFileName(found.File.Name) != file)
+                throw new InvalidInputException($"{SafetensorsIndex.Name} says that tensor '{name}' is in {file}, where it is not.", SafetensorsIndex.Name);
         }
-        return names.Select(name => Path.Combine(folder, name));
     }
 
     private void Add(string file)
     {
-        if (!File.Exists(file)) throw new InvalidInputException($"There is no {Path.GetFileName(file)} in {Path.GetDirectoryName(file)}.", Path.GetFileName(file), "missing");
         var mapped = new Mapped(file);
         files.Add(mapped);
         foreach (var (name, entry) in mapped.Entries)
         {
             if (!tensors.TryAdd(name, (mapped, entry))) throw SafetensorsHeader.Wrong(file, $"tensor '{name}' stands in another shard, too");
+            if (tensors.Count > SafetensorsHeader.MostTensors) throw SafetensorsHeader.Wrong(file, $"with it the model has more than {SafetensorsHeader.MostTensors} tensors");
         }
     }
+
+    private static InvalidInputException OtherType(string file, string name, string type) =>
+        SafetensorsHeader.Wrong(file, $"tensor '{name}' has the type {type}; supported are F32, F16 and BF16");
 
     private (Mapped File, SafetensorsEntry Entry) Find(string name) =>
         tensors.TryGetValue(name, out var found) ? found : throw new InvalidInputException($"{Path.GetFileName(path)} has no tensor '{name}'.", name, "missing");
@@ -192,10 +204,19 @@ public sealed unsafe class Safetensors : IDisposable
         public Mapped(string file)
         {
             Name = file;
-            var length = new FileInfo(file).Length;
+            var length = ModelFile.Length(file, long.MaxValue);
             if (length < 8) throw SafetensorsHeader.Wrong(file, $"it has {length} bytes, too few for a header");
-            map = MemoryMappedFile.CreateFromFile(file, FileMode.Open, null, 0, MemoryMappedFileAccess.Read);
-            view = map.CreateViewAccessor(0, length, MemoryMappedFileAccess.Read);
+            try
+            {
+                map = MemoryMappedFile.CreateFromFile(file, FileMode.Open, null, 0, MemoryMappedFileAccess.Read);
+                view = map.CreateViewAccessor(0, length, MemoryMappedFileAccess.Read);
+            }
+            catch (Exception problem) when (problem is IOException or UnauthorizedAccessException)
+            {
+                Dispose();
+                throw SafetensorsHeader.Wrong(file, $"it cannot be read ({problem.Message})");
+            }
+
             byte* start = null;
             view.SafeMemoryMappedViewHandle.AcquirePointer(ref start);
             Start = start;

@@ -18,10 +18,16 @@ internal static class SafetensorsHeader
     /// <summary>The format's own bound.</summary>
     public const long LargestHeader = 100_000_000;
 
+    /// <summary>Twice what DeepSeek-V3 has in all its files together.</summary>
+    public const int MostTensors = 200_000;
+
+    /// <summary>Of a tensor, in bytes.</summary>
+    public const int LongestName = 1_024;
+
     private static readonly Dictionary<string, int> widths = new()
     {
         ["F64"] = 8, ["F32"] = 4, ["F16"] = 2, ["BF16"] = 2, ["I64"] = 8, ["I32"] = 4, ["I16"] = 2, ["I8"] = 1, ["U8"] = 1, ["BOOL"] = 1,
-        ["U16"] = 2, ["U32"] = 4, ["U64"] = 8, ["F8_E4M3"] = 1, ["F8_E5M2"] = 1,
+        ["U16"] = 2, ["U32"] = 4, ["U64"] = 8,
     };
 
     /// <summary>Bytes of one number of a type that the format knows.</summary>
@@ -46,10 +52,11 @@ internal static class SafetensorsHeader
             if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject) throw Wrong(file, "its header is not a JSON object");
             while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
             {
-                var name = reader.GetString()!;
+                var name = Text(ref reader, file);
                 reader.Read();
                 if (name == "__metadata__") reader.Skip();
                 else if (!entries.TryAdd(name, Entry(ref reader, name, 8 + json.Length, fileLength, file))) throw Wrong(file, $"tensor '{name}' stands in it twice");
+                if (entries.Count > MostTensors) throw Wrong(file, $"it has more than {MostTensors} tensors");
             }
             if (reader.TokenType != JsonTokenType.EndObject) throw Wrong(file, "its header is not a JSON object of tensors");
             while (reader.Read()) { }
@@ -69,14 +76,16 @@ internal static class SafetensorsHeader
         List<long>? shape = null, offsets = null;
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
-            var field = reader.GetString();
+            var field = Text(ref reader, file);
             reader.Read();
-            if (field == "dtype") type = reader.GetString();
+            if ((field == "dtype" && type is not null) || (field == "shape" && shape is not null) || (field == "data_offsets" && offsets is not null)) throw Wrong(file, $"tensor '{name}' has two fields '{field}'");
+            if (field == "dtype") type = Text(ref reader, file);
             else if (field == "shape") shape = Numbers(ref reader, name, field, file);
             else if (field == "data_offsets") offsets = Numbers(ref reader, name, field, file);
             else throw Wrong(file, $"tensor '{name}' has an unknown field '{field}'");
         }
         if (type is null || shape is null || offsets is not [var from, var to]) throw Wrong(file, $"tensor '{name}' needs dtype, shape and two data_offsets");
+        if (type.StartsWith("F8_", StringComparison.Ordinal)) throw Wrong(file, $"tensor '{name}' holds FP8 weights ({type}), which are not supported; convert the model to bf16 first");
         if (!widths.TryGetValue(type, out var width)) throw Wrong(file, $"tensor '{name}' has the unknown type '{type}'");
         if (to < from || to > fileLength - start) throw Wrong(file, $"tensor '{name}' lies at {from} to {to}, but {fileLength - start} bytes of weights are there: the file is cut short or its header lies");
         long bytes = width;
@@ -91,6 +100,10 @@ internal static class SafetensorsHeader
         if (bytes != to - from) throw Wrong(file, $"tensor '{name}' of type {type} and shape [{string.Join(", ", shape)}] needs {bytes} bytes, its offsets give {to - from}");
         return new SafetensorsEntry(type, [.. shape], start + from, bytes);
     }
+
+    private static string Text(ref Utf8JsonReader reader, string file) => reader.ValueSpan.Length <= LongestName
+        ? reader.GetString()!
+        : throw Wrong(file, $"its header holds a name of {reader.ValueSpan.Length} bytes; at most {LongestName} are allowed");
 
     private static List<long> Numbers(ref Utf8JsonReader reader, string name, string field, string file)
     {

@@ -20,7 +20,16 @@ internal sealed class WeightFile : IDisposable
         file = Safetensors.Open(folder);
         try
         {
-            var known = WeightNames.Of(config).Concat(WeightNames.Fixed(config)).SelectMany(weight => WeightNames.Stored(weight.Name, weight.Shape)).ToHashSet();
+            // One after the other, so that a config that asks for more than the files hold ends at the first that is missing, before memory is taken for any.
+            var known = new HashSet<string>();
+            foreach (var (name, shape) in WeightNames.Of(config).Concat(WeightNames.Fixed(config)))
+            {
+                foreach (var part in WeightNames.Stored(name, shape))
+                {
+                    file.Require(Stored(part), shape.Length < 3 ? shape : shape[1..]);
+                    known.Add(part);
+                }
+            }
             var rest = file.Names.Where(name => !known.Contains(name) && !name.EndsWith("rotary_emb.inv_freq", StringComparison.Ordinal) && !(name == WeightNames.Head && config.TieEmbeddings)).ToList();
             LeftOut = [.. Enumerable.Range(config.Layers, config.NextTokenLayers).Select(layer => $"model.layers.{layer}").Where(layer => rest.RemoveAll(name => name.StartsWith(layer + ".", StringComparison.Ordinal)) > 0)];
             if (rest.Count > 0)
@@ -41,13 +50,9 @@ internal sealed class WeightFile : IDisposable
     /// <summary>A tensor of the model, fp32 on the CPU; experts, each on its own in the file, become one.</summary>
     public Tensor Read(string name, long[] shape)
     {
-        // Some published files keep the tied embedding under the head's name alone.
-        if (!file.Contains(name) && name == WeightNames.Embedding && config.TieEmbeddings && file.Contains(WeightNames.Head)) name = WeightNames.Head;
-        // A config may ask for more than there is: what the file holds bounds what is taken.
-        var parts = WeightNames.Stored(name, shape);
-        foreach (var part in parts) file.Expect(part, shape.Length < 3 ? shape : shape.AsSpan(1));
         var tensor = empty(shape);
-        if (shape.Length < 3) file.CopyTo(name, tensor);
+        var parts = WeightNames.Stored(name, shape);
+        if (shape.Length < 3) file.CopyTo(Stored(name), tensor);
         else
         {
             for (var part = 0; part < parts.Count; part++)
@@ -60,4 +65,7 @@ internal sealed class WeightFile : IDisposable
     }
 
     public void Dispose() => file.Dispose();
+
+    /// <summary>Some published files keep the tied embedding under the head's name alone.</summary>
+    private string Stored(string name) => name == WeightNames.Embedding && config.TieEmbeddings && !file.Contains(name) && file.Contains(WeightNames.Head) ? WeightNames.Head : name;
 }

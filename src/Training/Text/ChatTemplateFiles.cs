@@ -1,4 +1,6 @@
+using System.Text;
 using System.Text.Json;
+using Gradus.Training.Model;
 
 namespace Gradus.Training.Text;
 
@@ -10,20 +12,22 @@ internal sealed record ChatTemplateFiles(string Source, string? ToolSource, IRea
     /// <summary>Where a template for chats with tools stands, in new folders.</summary>
     public const string ToolTemplate = "additional_chat_templates/tool_use.jinja";
 
-    private const long LargestFile = 16L << 20;
+    private const long LargestFile = 8L << 20;
 
     private static readonly string[] tokenNames = ["bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"];
 
     /// <summary>The <c>eos_token</c> of a folder; null where it names none.</summary>
-    public static string? EndToken(string folder)
+    public static string? EndToken(string folder) => ModelFile.Checked("tokenizer_config.json", () =>
     {
         var tokens = new Dictionary<string, string>(StringComparer.Ordinal);
         AddTokens(Json(Path.Combine(folder, "special_tokens_map.json")), tokens);
         AddTokens(Json(Path.Combine(folder, "tokenizer_config.json")), tokens);
         return tokens.GetValueOrDefault("eos_token");
-    }
+    });
 
-    public static ChatTemplateFiles? Read(string folder)
+    public static ChatTemplateFiles? Read(string folder) => ModelFile.Checked("tokenizer_config.json", () => ReadFiles(folder));
+
+    private static ChatTemplateFiles? ReadFiles(string folder)
     {
         var config = Json(Path.Combine(folder, "tokenizer_config.json"));
         var tokens = new Dictionary<string, string>(StringComparer.Ordinal);
@@ -47,7 +51,7 @@ internal sealed record ChatTemplateFiles(string Source, string? ToolSource, IRea
         };
     }
 
-    private static string? Text(string path) => File.Exists(path) ? File.ReadAllText(Checked(path)) : null;
+    private static string? Text(string path) => File.Exists(path) ? Encoding.UTF8.GetString(ModelFile.Read(path, LargestFile)).TrimStart('\uFEFF') : null;
 
     private static string? Named(JsonElement list, string name) => list.EnumerateArray()
         .Where(entry => entry.ValueKind == JsonValueKind.Object && TokenizerJson.Text(entry, "name") == name)
@@ -65,20 +69,5 @@ internal sealed record ChatTemplateFiles(string Source, string? ToolSource, IRea
         }
     }
 
-    private static JsonElement Json(string path)
-    {
-        if (!File.Exists(path)) return default;
-        try
-        {
-            return JsonSerializer.Deserialize<JsonElement>(File.ReadAllBytes(Checked(path)));
-        }
-        catch (JsonException problem)
-        {
-            throw new InvalidInputException($"{Path.GetFileName(path)} does not parse: {problem.Message}", Path.GetFileName(path));
-        }
-    }
-
-    private static string Checked(string path) => new FileInfo(path).Length <= LargestFile
-        ? path
-        : throw new InvalidInputException($"{Path.GetFileName(path)} may have {LargestFile} bytes.", Path.GetFileName(path), "out_of_range");
+    private static JsonElement Json(string path) => File.Exists(path) ? ModelFolder.ReadJson(path, LargestFile) : default;
 }
