@@ -36,6 +36,7 @@ internal static class GgufMade
         using var stream = File.Create(path);
         writer.WriteHeader(stream);
         foreach (var factor in factors ?? []) stream.Write(BitConverter.GetBytes(factor));
+        GgufWriter.Pad(stream, stream.Length);
         stream.SetLength(stream.Length + bytes);
     }
 
