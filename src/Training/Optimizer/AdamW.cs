@@ -47,21 +47,30 @@ public sealed class AdamW : IDisposable
         Steps++;
         var meanCorrection = 1 - Math.Pow(options.Beta1, Steps);
         var squareCorrection = Math.Sqrt(1 - Math.Pow(options.Beta2, Steps));
+        var factors = new UpdateFactors(
+            (float)(1 - (learningRate * options.WeightDecay)), (float)options.Beta1, (float)(1 - options.Beta1), (float)options.Beta2, (float)(1 - options.Beta2),
+            (float)squareCorrection, (float)options.Epsilon, (float)(-learningRate / meanCorrection));
         for (var i = 0; i < parameters.Length; i++)
         {
-            var (weights, mean, square) = (parameters[i].Value, means[i], squares[i]);
-            if (options.WeightDecay != 0) weights.mul_(1 - (learningRate * options.WeightDecay));
-            mean.mul_(options.Beta1);
-            square.mul_(options.Beta2);
-            if (weights.grad is { } gradient)
-            {
-                mean.add_(gradient, 1 - options.Beta1);
-                square.addcmul_(gradient, gradient, 1 - options.Beta2);
-            }
-            var divisor = square.sqrt().div_(squareCorrection).add_(options.Epsilon);
-            weights.addcdiv_(mean, divisor, -learningRate / meanCorrection);
-            divisor.Dispose();
+            var (weights, gradient) = (parameters[i].Value, parameters[i].Value.grad);
+            if (FusedUpdate.Supports(weights) && (gradient is null || FusedUpdate.Supports(gradient))) FusedUpdate.Run(weights, gradient, means[i], squares[i], factors);
+            else Update(weights, gradient, means[i], squares[i], factors);
         }
+    }
+
+    /// <summary>The update by tensor operations, on any device.</summary>
+    internal static void Update(Tensor weights, Tensor? gradient, Tensor mean, Tensor square, UpdateFactors factors)
+    {
+        if (factors.Decay != 1) weights.mul_(factors.Decay);
+        mean.mul_(factors.Beta1);
+        square.mul_(factors.Beta2);
+        if (gradient is not null)
+        {
+            mean.add_(gradient, factors.RestOfBeta1);
+            square.addcmul_(gradient, gradient, factors.RestOfBeta2);
+        }
+        using var divisor = square.sqrt().div_(factors.SquareCorrection).add_(factors.Epsilon);
+        weights.addcdiv_(mean, divisor, factors.Rate);
     }
 
     public void Dispose()

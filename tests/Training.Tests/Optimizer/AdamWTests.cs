@@ -34,6 +34,29 @@ public sealed class AdamWTests : IDisposable
         Assert.Equal(3, optimizer.Steps);
     }
 
+    [Theory]
+    [InlineData(1, true, 0)]
+    [InlineData(77, true, 0.1)]
+    [InlineData(100_003, true, 0)]
+    [InlineData(100_003, false, 0.1)]
+    public void TheFusedUpdateGivesTheBitsOfTheTensorOperations(int count, bool withGradient, double decay)
+    {
+        // Gradients of all sizes, zeros among them, over steps that let the state grow.
+        var random = DerivedRandom.For(1, "update");
+        Tensor Row(double scale) => tensor(Enumerable.Range(0, count).Select(i => i % 13 == 0 ? 0 : (float)(random.NextGaussian() * Math.Pow(10, -scale * random.NextDouble()))).ToArray());
+        Tensor weights = Row(3), mean = zeros(count), square = zeros(count), weights2 = weights.clone(), mean2 = zeros(count), square2 = zeros(count);
+        for (var step = 1; step <= 3; step++)
+        {
+            var factors = new UpdateFactors((float)(1 - (1e-3 * decay)), .9f, (float)(1 - .9), .999f, (float)(1 - .999), (float)Math.Sqrt(1 - Math.Pow(.999, step)), 1e-8f, (float)(-1e-3 / (1 - Math.Pow(.9, step))));
+            var gradient = withGradient || step == 1 ? Row(9) : null;
+            FusedUpdate.Run(weights, gradient, mean, square, factors);
+            AdamW.Update(weights2, gradient, mean2, square2, factors);
+            Assert.Equal(Numbers(mean2), Numbers(mean));
+            Assert.Equal(Numbers(square2), Numbers(square));
+            Assert.Equal(Numbers(weights2), Numbers(weights));
+        }
+    }
+
     [Fact]
     public void AMissingGradientCountsAsZeros()
     {
