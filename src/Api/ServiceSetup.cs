@@ -103,6 +103,7 @@ internal static class ServiceSetup
         app.MapRecipes();
         app.MapDatasets();
         app.MapModels();
+        app.MapFiles();
         app.MapChat();
         app.MapJobEngine();
     }

@@ -6,7 +6,7 @@ using Gradus.Persistence;
 namespace Gradus.Api.Jobs;
 
 /// <summary>One stage to run by itself.</summary>
-/// <param name="Stage">pretrain, sft, grpo, generate, select, rejection-sampling or evaluate.</param>
+/// <param name="Stage">pretrain, sft, grpo, generate, select, rejection-sampling, evaluate or export.</param>
 /// <param name="Options">The stage's options; names are TRL's where TRL has one. Models and datasets are ids (or a model's alias).</param>
 /// <param name="Seed">What every draw derives from, 0 to 2^53; default 1. The same job with the same seed gives the same weights.</param>
 /// <param name="Name">What to call it, up to 200 characters; default the stage.</param>

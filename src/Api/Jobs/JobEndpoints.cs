@@ -23,7 +23,7 @@ internal static class JobEndpoints
     {
         app.MapPost("/v1/jobs", CreateAsync)
             .Describe("Jobs", "Queue one stage", "Checks the options whole, makes a run of one job and answers with it at once; a worker takes it when its device is free. "
-                + "Stages: pretrain, sft, grpo, generate, select, rejection-sampling, evaluate.")
+                + "Stages: pretrain, sft, grpo, generate, select, rejection-sampling, evaluate, export.")
             .Takes<JobRequest>(Example).Returns<JobContract>(201);
         app.MapGet("/v1/jobs", ListAsync)
             .Describe("Jobs", "List jobs", "Newest first; inside a run the last stage first.")

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Gradus.Persistence;
 using Gradus.Training;
 using Gradus.Training.Stages;
 using Npgsql;
@@ -26,6 +27,15 @@ internal sealed class PostgresCatalog(NpgsqlDataSource database, Action<Exceptio
         while (await reader.ReadAsync()) rows.Add(JsonElement.Parse(reader.GetString(0)));
         return rows;
     }) ?? throw new InvalidInputException($"There is no dataset '{id}'.", "dataset", "unknown_value");
+
+    public ModelOrigin? Origin(string id)
+    {
+        var lineage = Outlast(async () => await Lineage.ReadAsync(database, id, CancellationToken.None));
+        static JsonElement? Field(JsonElement details, string name) => details.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+        if (lineage.Count == 0) return null;
+        return new(lineage[0].Name, lineage.Select(one => Field(one.Details, "license")?.ToString()).FirstOrDefault(license => license is not null),
+            [.. lineage.Select(one => new OriginStep(one.ModelId, one.Name, one.Stage, one.Recipe, one.RunId, one.Seed, one.Options, one.Result, Field(one.Details, "source")))]);
+    }
 
     private T Outlast<T>(Func<Task<T>> read) => DatabaseAway.OutlastAsync(read, waiting, CancellationToken.None).GetAwaiter().GetResult();
 }

@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Gradus.Persistence;
 using Gradus.Training;
+using Gradus.Training.Export;
 using Gradus.Training.Lora;
 using Gradus.Training.Model;
 using Gradus.Training.Recipes;
@@ -83,6 +84,7 @@ internal sealed class Submission(JobStore jobs, RunQueries runs, ModelCatalog mo
             {
                 var model = await models.FindAsync(reference.Id!, cancel);
                 if (model is not null) used = parsed is PretrainOptions pretrain ? new(pretrain.ConfigOf(model.Folder), model.Folder, null) : await KnownAsync(model.Folder, cancel);
+                if (model is not null && parsed is ExportOptions export) export.Require(model.Folder);
                 id = model?.Id;
             }
             else

@@ -9,6 +9,13 @@ namespace Gradus.Api.Models;
 /// <param name="Name">What to call it, 1 to 200 characters; default the folder's name.</param>
 internal sealed record ImportRequest(string Path, string? Name = null);
 
+/// <summary>What files to make of a model; the options of the stage export.</summary>
+/// <param name="Format">huggingface (default), peft (an adapter by itself) or gguf.</param>
+/// <param name="Dtype">Of huggingface and peft: float32, float16 or bfloat16; default as stored. Of gguf: f32, f16 (default), bf16, q8_0 or q4_0.</param>
+/// <param name="MaxShardSize">The most bytes of one safetensors file, as a number or like <c>"5GB"</c>; default 5GB.</param>
+/// <param name="Merge">Whether an adapter becomes part of its base's weights; default true, in peft false.</param>
+internal sealed record ExportRequest(string? Format = null, string? Dtype = null, JsonElement? MaxShardSize = null, bool? Merge = null);
+
 /// <summary>A model that can be trained further or talked to.</summary>
 /// <param name="Object">Always <c>model</c>.</param>
 /// <param name="Created">Unix seconds, as <c>created_at</c>; the name OpenAI's clients read.</param>

@@ -1,7 +1,9 @@
+using System.Text.Json;
 using Gradus.Api.Jobs;
 using Gradus.Api.Operations;
 using Gradus.Persistence;
 using Gradus.Training;
+using Npgsql;
 
 namespace Gradus.Api.Models;
 
@@ -13,6 +15,8 @@ internal static class ModelEndpoints
     private static readonly TextQuery name = new("name", 200, "What to call an upload. Beside a path, and in a form, it is a field.");
 
     private static readonly TextQuery sha256 = new("sha256", 64, "The upload's SHA-256 in hexadecimal; another one is refused. In a form it is a field.");
+
+    private const string ExportExample = """{"format": "huggingface", "dtype": "bfloat16", "max_shard_size": "5GB"}""";
 
     private const string Example = """{"path": "SmolLM2-135M-Instruct", "name": "SmolLM2"}""";
 
@@ -26,6 +30,9 @@ internal static class ModelEndpoints
         app.MapGet("/v1/models", ListAsync).Describe("Models", "List models", "Newest first.").WithQuery(Paging.Limit, Paging.After).Returns<ListContract<ModelContract>>(200);
         app.MapGet("/v1/models/{id}", FindAsync)
             .Describe("Models", "Look at a model", "By id, or by alias: the name of a recipe stands for the newest result of that recipe, the name of an imported model for the newest of that name. With all it was made of, in `lineage`.").WithPath("id", "The model's id or alias.", "tiny").Returns<ModelContract>(200);
+        app.MapPost("/v1/models/{id}/export", ExportAsync)
+            .Describe("Models", "Export a model", "Queues a job of the stage export, whose files are then at /v1/jobs/{id}/files: a Hugging Face folder in shards of a size, a PEFT adapter, or one GGUF file for llama.cpp and Ollama.")
+            .WithPath("id", "The model's id or alias.", "tiny").Takes<ExportRequest>(ExportExample).Returns<JobContract>(201);
         app.MapDelete("/v1/models/{id}", DeleteAsync)
             .Describe("Models", "Delete a model", "With its folder. 409 for built-in ones and while a job that has not ended needs it.").WithPath("id", "The model's id.", "").Returns<DeletedContract>(200);
     }
@@ -38,19 +45,31 @@ internal static class ModelEndpoints
         return ListContract<ModelContract>.Of(rows, limit, model => ModelContract.Of(model, aliases), model => model.Id);
     }
 
-    private static async Task<ModelContract> FindAsync(string id, ModelCatalog models, CancellationToken cancel)
+    private static async Task<ModelContract> FindAsync(string id, ModelCatalog models, NpgsqlDataSource database, CancellationToken cancel)
     {
         var model = await models.FindAsync(id, cancel) ?? throw ApiException.NotFound("model", id);
-        return ModelContract.Of(model, await models.AliasesAsync(cancel), await models.LineageAsync(model.Id, cancel));
+        return ModelContract.Of(model, await models.AliasesAsync(cancel), await Lineage.ReadAsync(database, model.Id, cancel));
     }
 
-    private static async Task<IResult> ImportAsync(HttpContext context, ModelImport import, ModelUpload upload, ModelCatalog models)
+    private static async Task<IResult> ImportAsync(HttpContext context, ModelImport import, ModelUpload upload, ModelCatalog models, NpgsqlDataSource database)
     {
         var wanted = new UploadFields(name.Read(context), sha256.Read(context));
         var isPath = JsonBody.RequireType(context.Request, Json, ModelUpload.Tar, ModelUpload.Bytes, ModelUpload.Multipart) == Json;
         if (isPath && wanted != new UploadFields(null, null)) throw new InvalidInputException("Beside a path the name stands in the body, not in the query.", wanted.Name is null ? "sha256" : "name");
         var model = isPath ? await import.FolderAsync(await JsonBody.ReadAsync<ImportRequest>(context), context.RequestAborted) : await upload.TakeAsync(context, wanted);
-        return Results.Created($"/v1/models/{model.Id}", await FindAsync(model.Id, models, context.RequestAborted));
+        return Results.Created($"/v1/models/{model.Id}", await FindAsync(model.Id, models, database, context.RequestAborted));
+    }
+
+    private static async Task<IResult> ExportAsync(string id, HttpContext context, ModelCatalog models, Submission submission, CancellationToken cancel)
+    {
+        var sent = await JsonBody.ReadAsync<ExportRequest>(context);
+        var model = await models.FindAsync(id, cancel) ?? throw ApiException.NotFound("model", id);
+        var options = JsonSerializer.SerializeToNode(sent, Wire.Options)!.AsObject();
+        foreach (var left in options.Where(field => field.Value is null).Select(field => field.Key).ToArray()) options.Remove(left);
+        options["model"] = model.Id;
+        var made = await submission.JobAsync(new JobRequest("export", JsonSerializer.SerializeToElement(options), Name: $"export of {model.Name}"[..Math.Min(200, model.Name.Length + 10)]), cancel);
+        var job = JobContract.Of(made.Jobs[0]);
+        return Results.Created($"/v1/jobs/{job.Id}", job);
     }
 
     private static async Task<DeletedContract> DeleteAsync(string id, ModelCatalog models, StateFolders folders, CancellationToken cancel)

@@ -14,7 +14,8 @@ internal sealed class ErrorHandling(RequestDelegate next, GradusSettings setting
         {
             await next(context);
             var response = context.Response;
-            if (response.StatusCode >= 400 && !response.HasStarted && response.ContentLength is null && response.ContentType is null)
+            // A refused range has the headers of the file, and no body.
+            if (response.StatusCode >= 400 && !response.HasStarted && (response.StatusCode == 416 || (response.ContentLength is null && response.ContentType is null)))
                 await WriteAsync(context, response.StatusCode, Bare(context));
         }
         catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
@@ -59,6 +60,7 @@ internal sealed class ErrorHandling(RequestDelegate next, GradusSettings setting
         {
             404 => new($"There is no route {request.Method} {request.Path}. /swagger shows those there are.", Type(404), null, "unknown_route"),
             405 => new($"{request.Path} does not take {request.Method}; it takes {context.Response.Headers.Allow}.", Type(405), null, "method_not_allowed"),
+            416 => new("The header Range asks for bytes that there are not; Content-Range says how many there are.", Type(416), "Range", "out_of_range"),
             _ => new($"The request failed with status {status}.", Type(status), null, null),
         };
     }
@@ -76,6 +78,7 @@ internal sealed class ErrorHandling(RequestDelegate next, GradusSettings setting
     {
         context.Response.StatusCode = status;
         context.Response.ContentType = "application/json; charset=utf-8";
+        context.Response.ContentLength = null;
         return context.Response.Body.WriteAsync(JsonSerializer.SerializeToUtf8Bytes(new ErrorEnvelope(detail), Wire.Options)).AsTask();
     }
 }

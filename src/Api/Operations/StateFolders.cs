@@ -8,6 +8,9 @@ internal sealed class StateFolders(GradusSettings settings, ILogger<StateFolders
     /// <summary>Where models are put to be imported, unless <see cref="GradusSettings.ModelRoots"/> names other folders.</summary>
     public string Imports => Path.Combine(settings.StateFolder, "imports");
 
+    /// <summary>A job's own folder: checkpoints, its finished model, what an export made.</summary>
+    public string Job(string id) => Path.Combine(settings.StateFolder, "jobs", id);
+
     /// <summary>Where uploads wait for their last line.</summary>
     public string Uploads => Path.Combine(settings.StateFolder, "uploads");
 

@@ -1,6 +1,4 @@
-using System.Globalization;
 using System.Runtime.InteropServices;
-using System.Text.Json;
 using Gradus.Training.Model;
 
 namespace Gradus.Training.Gguf;
@@ -11,51 +9,10 @@ internal static class GgufWeightsImport
     /// <summary>Numbers converted at a time.</summary>
     private const int Chunk = 1 << 18;
 
-    public static void Write(GgufFile source, IReadOnlyList<GgufWeight> weights, string folder, long shardBytes = 5_000_000_000)
-    {
-        var shards = Shards(source, weights, shardBytes);
-        if (shards.Count == 1)
-        {
-            WriteShard(source, shards[0], Path.Combine(folder, "model.safetensors"));
-            return;
-        }
-        var map = new SortedDictionary<string, string>(StringComparer.Ordinal);
-        for (var i = 0; i < shards.Count; i++)
-        {
-            var name = string.Create(CultureInfo.InvariantCulture, $"model-{i + 1:D5}-of-{shards.Count:D5}.safetensors");
-            WriteShard(source, shards[i], Path.Combine(folder, name));
-            foreach (var weight in shards[i]) map[weight.FaceName] = name;
-        }
-        var total = weights.Sum(weight => Bytes(source, weight));
-        ModelFolder.WriteJson(Path.Combine(folder, "model.safetensors.index.json"), JsonSerializer.SerializeToElement(new { metadata = new { total_size = total }, weight_map = map }));
-    }
+    public static void Write(GgufFile source, IReadOnlyList<GgufWeight> weights, string folder, long shardBytes = 5_000_000_000) => SafetensorsShards.Write(
+        folder, [.. weights.Select(weight => new ShardTensor(weight.FaceName, TypeOf(source.Tensors[weight.Name]), weight.Shape, stream => Write(source, weight, stream)))], shardBytes);
 
-    private static List<List<GgufWeight>> Shards(GgufFile source, IReadOnlyList<GgufWeight> weights, long shardBytes)
-    {
-        var shards = new List<List<GgufWeight>> { new() };
-        long size = 0;
-        foreach (var weight in weights)
-        {
-            var bytes = Bytes(source, weight);
-            if (size > 0 && size + bytes > shardBytes)
-            {
-                shards.Add([]);
-                size = 0;
-            }
-            shards[^1].Add(weight);
-            size += bytes;
-        }
-        return shards;
-    }
-
-    private static long Bytes(GgufFile source, GgufWeight weight) => source.Tensors[weight.Name] is var tensor && tensor.Type.IsFloat() ? tensor.Length : tensor.Elements * 4;
-
-    private static void WriteShard(GgufFile source, List<GgufWeight> weights, string path)
-    {
-        using var stream = File.Create(path, 1 << 20);
-        SafetensorsWriter.WriteHeader(stream, weights.Select(weight => (weight.FaceName, source.Tensors[weight.Name].Type is var type && type.IsFloat() ? type.ToString() : "F32", weight.Shape)));
-        foreach (var weight in weights) Write(source, weight, stream);
-    }
+    private static string TypeOf(GgufTensor tensor) => tensor.Type.IsFloat() ? tensor.Type.ToString() : "F32";
 
     private static void Write(GgufFile source, GgufWeight weight, Stream stream)
     {

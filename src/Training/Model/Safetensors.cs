@@ -116,6 +116,25 @@ public sealed unsafe class Safetensors : IDisposable
         Write(stream, tensors);
     }
 
+    /// <summary>Writes a tensor's numbers to a stream: as they are stored, or as another float, the nearest, ties to even.</summary>
+    /// <param name="type">The format's word.</param>
+    /// <exception cref="InvalidInputException">A number is beyond the other float's range.</exception>
+    internal void Write(string name, Stream stream, string type)
+    {
+        var (file, entry) = Find(name);
+        var from = file.Start + entry.Offset;
+        for (long start = 0; type == entry.Type && start < entry.Length; start += Slice) stream.Write(new ReadOnlySpan<byte>(from + start, (int)Math.Min(Slice, entry.Length - start)));
+        if (type == entry.Type) return;
+        var (singles, bytes) = (new float[1 << 16], new byte[4 << 16]);
+        var count = entry.Shape.Aggregate(1L, (product, size) => product * size);
+        for (long start = 0; start < count; start += singles.Length)
+        {
+            var part = singles.AsSpan(0, (int)Math.Min(singles.Length, count - start));
+            Convert(from, entry.Type, start, MemoryMarshal.AsBytes(part), name, file.Name);
+            stream.Write(bytes.AsSpan(0, FloatBytes.Write(part, type, bytes, name)));
+        }
+    }
+
     public void Dispose()
     {
         foreach (var file in files) file.Dispose();

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Gradus.Training.Evaluation;
+using Gradus.Training.Export;
 using Gradus.Training.Grpo;
 using Gradus.Training.Rollouts;
 using Gradus.Training.Sft;
@@ -13,7 +14,7 @@ namespace Gradus.Training.Stages;
 public abstract record StageOptions
 {
     /// <summary>The stages there are, as they are called in a recipe and in <c>POST /v1/jobs</c>.</summary>
-    public static readonly IReadOnlyList<string> Stages = ["pretrain", "sft", "grpo", "generate", "select", "rejection-sampling", "evaluate"];
+    public static readonly IReadOnlyList<string> Stages = ["pretrain", "sft", "grpo", "generate", "select", "rejection-sampling", "evaluate", "export"];
 
     /// <summary>What the stage makes.</summary>
     public abstract Artifact Makes { get; }
@@ -29,7 +30,7 @@ public abstract record StageOptions
     {
         "pretrain" or "sft" or "grpo" => Artifact.Model,
         "generate" or "select" or "rejection-sampling" => Artifact.Dataset,
-        "evaluate" => Artifact.None,
+        "evaluate" or "export" => Artifact.None,
         _ => null,
     };
 
@@ -52,6 +53,7 @@ public abstract record StageOptions
             "generate" => GenerateOptions.Read(reader),
             "select" => SelectOptions.Read(reader),
             "rejection-sampling" => RejectionSamplingOptions.Read(reader),
+            "export" => ExportOptions.Read(reader),
             _ => EvaluateOptions.Read(reader),
         };
         var device = reader.Has("device") ? reader.Text("device", null, 64) : null;

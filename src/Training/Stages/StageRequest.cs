@@ -3,7 +3,7 @@ using System.Text.Json;
 namespace Gradus.Training.Stages;
 
 /// <summary>One attempt of one stage: what the worker hands to the child.</summary>
-/// <param name="Stage">pretrain, sft, grpo, generate, select, rejection-sampling, evaluate.</param>
+/// <param name="Stage">pretrain, sft, grpo, generate, select, rejection-sampling, evaluate, export.</param>
 /// <param name="Options">The stage's options as they were sent, with every <c>{"from":"STAGE"}</c> replaced by the id of what that stage made.</param>
 /// <param name="Folder">The job's own folder; checkpoints and the finished model go below it.</param>
 /// <param name="Stamp">The lease's stamp, part of every checkpoint folder's name.</param>
@@ -28,4 +28,7 @@ public interface ICatalog
     /// <summary>All rows of a dataset, in order, one JSON object each.</summary>
     /// <exception cref="InvalidInputException">There is no such dataset.</exception>
     IReadOnlyList<JsonElement> Rows(string id);
+
+    /// <summary>Where a model comes from; null where the catalog does not know.</summary>
+    ModelOrigin? Origin(string id) => null;
 }

@@ -1,4 +1,5 @@
 using Gradus.Training.Evaluation;
+using Gradus.Training.Export;
 using Gradus.Training.Grpo;
 using Gradus.Training.Rollouts;
 using Gradus.Training.Sft;
@@ -24,6 +25,7 @@ public static class StageRunner
             GenerateOptions generate => GenerateStage.Run(generate, context),
             SelectOptions select => SelectStage.Run(select, context),
             RejectionSamplingOptions rejection => RejectionSamplingStage.Run(rejection, context),
+            ExportOptions export => ExportStage.Run(export, context),
             EvaluateOptions evaluate => EvaluateStage.Run(evaluate, context),
             var other => throw new NotSupportedException($"{other.GetType().Name} has no stage."),
         };
