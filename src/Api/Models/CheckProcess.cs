@@ -35,9 +35,8 @@ internal static class CheckProcess
         JsonObject answer;
         try
         {
-            var license = gguf is ["--gguf", var file, "--most", var most] ? Convert(file, folder, long.Parse(most)) : null;
-            var found = Look(folder);
-            answer = new() { ["found"] = JsonSerializer.SerializeToNode((found with { License = found.License ?? license }).ToJson()) };
+            if (gguf is ["--gguf", var file, "--most", var most]) Convert(file, folder, long.Parse(most));
+            answer = new() { ["found"] = JsonSerializer.SerializeToNode(Look(folder).ToJson()) };
         }
         catch (Exception refused) when (refused is InvalidInputException or OutOfMemoryException or ExternalException or InvalidOperationException or IOException or NotSupportedException or ArgumentException)
         {
@@ -50,8 +49,7 @@ internal static class CheckProcess
     }
 
     /// <summary>Makes the folder; a card and a licence that came beside the file belong to it.</summary>
-    /// <returns>The licence that the file names.</returns>
-    private static string? Convert(string file, string folder, long most)
+    private static void Convert(string file, string folder, long most)
     {
         using var source = GgufFile.Open(file);
         var bytes = source.Tensors.Values.Sum(tensor => tensor.Elements) * 4;
@@ -59,7 +57,6 @@ internal static class CheckProcess
         GgufImport.Convert(file, folder);
         foreach (var beside in ModelFolder.CardFiles.Select(name => Path.Combine(Path.GetDirectoryName(file)!, name)).Where(File.Exists))
             File.Copy(beside, Path.Combine(folder, Path.GetFileName(beside)), overwrite: true);
-        return source.Metadata.Text("general.license");
     }
 
     private static ModelDescription Look(string folder)

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Gradus.Training.Gguf;
 using Gradus.Training.Stages;
 
 namespace Gradus.Training.Export;
@@ -7,7 +8,7 @@ namespace Gradus.Training.Export;
 /// <summary><c>export</c>: makes files of a model for other tools. They are listed and downloaded at <c>/v1/jobs/{id}/files</c>.</summary>
 public sealed record ExportOptions : StageOptions
 {
-    public const string HuggingFace = "huggingface", Peft = "peft", Gguf = "gguf";
+    public const string HuggingFace = "huggingface", Peft = "peft", OneFile = "gguf";
 
     private const long SmallestShard = 1 << 16, LargestShard = 1L << 42;
 
@@ -35,7 +36,7 @@ public sealed record ExportOptions : StageOptions
 
     internal static ExportOptions Read(OptionReader reader)
     {
-        var format = reader.Choice("format", HuggingFace, HuggingFace, Peft, Gguf);
+        var format = reader.Choice("format", HuggingFace, HuggingFace, Peft, OneFile);
         var merge = reader.Flag("merge", format != Peft);
         if (merge == (format == Peft))
         {
@@ -43,7 +44,7 @@ public sealed record ExportOptions : StageOptions
                 ? $"'{reader.At("merge")}' is true, but the format peft is an adapter by itself; merged weights are exported as huggingface or gguf."
                 : $"'{reader.At("merge")}' is false, but the format {format} holds whole models; an adapter by itself is exported as peft.");
         }
-        var dtype = format == Gguf ? reader.Choice("dtype", "f16", "f32", "f16", "bf16", "q8_0", "q4_0")
+        var dtype = format == OneFile ? reader.Choice("dtype", "f16", "f32", "f16", "bf16", "q8_0", "q4_0")
             : reader.Has("dtype") ? reader.Choice("dtype", null, "float32", "float16", "bfloat16") : null;
         if (format != HuggingFace && reader.Has("max_shard_size")) throw OptionReader.Invalid(reader.At("max_shard_size"), $"'{reader.At("max_shard_size")}' is for the format huggingface alone: {format} is one file.");
         return new() { Model = reader.Reference("model", Artifact.Model), Format = format, Dtype = dtype, MaxShardSize = Size(reader, "max_shard_size"), Merge = merge };
@@ -54,7 +55,7 @@ public sealed record ExportOptions : StageOptions
     public void Require(string folder)
     {
         if (Format == Peft && !Lora.Adapter.IsIn(folder)) throw new InvalidInputException("'options.format' is peft, but the model is no adapter: export it as huggingface or gguf.", "options.format");
-        if (Format == Gguf) throw new InvalidInputException("GGUF files cannot be exported yet.", "options.format", "unknown_value");
+        if (Format == OneFile && !Lora.Adapter.IsIn(folder)) GgufExport.Require(folder, "options.format");
     }
 
     private static long Size(OptionReader reader, string name)

@@ -1,5 +1,6 @@
 // Makes files of a model for other tools, all or nothing: a folder aside, renamed when it is whole, and a manifest after it. No checkpoint: a new attempt makes the
 // same files again. Weights that keep their type are copied byte by byte; no tensor is made of them.
+using Gradus.Training.Gguf;
 using Gradus.Training.Model;
 using Gradus.Training.Stages;
 
@@ -28,26 +29,43 @@ internal static class ExportStage
 
     private static void Write(ExportOptions options, StoredModel stored, string folder, StageContext context)
     {
+        var origin = context.Catalog.Origin(options.Model.Resolved) ?? new ModelOrigin(options.Model.Resolved, null, []);
+        var merged = options.Merge && stored.IsAdapter ? Merge(stored, context) : null;
         if (options.Format == ExportOptions.Peft) WriteWeights(stored.Folder, Path.Combine(stored.Folder, Lora.Adapter.WeightsFile), options, folder, context);
-        else if (stored.IsAdapter) WriteMerged(options, stored, folder, context);
-        else WriteWeights(stored.Folder, stored.Folder, options, folder, context);
-        ModelFolder.CopyTokenizer(stored.TextFolder, folder);
-        ModelCard.Write(folder, stored.Folder, options, context);
+        else if (options.Format == ExportOptions.OneFile)
+        {
+            context.Progress("write");
+            var file = $"{FileName(origin.Name)}-{options.Dtype!.ToUpperInvariant()}.gguf";
+            GgufExport.Write(merged ?? stored.Folder, Path.Combine(folder, file), Enum.Parse<GgufType>(options.Dtype.ToUpperInvariant()), origin.Name);
+        }
+        else if (merged is null) WriteWeights(stored.Folder, stored.Folder, options, folder, context);
+        else
+        {
+            // As the base is stored, unless something else was asked for: its own files say what the model is, too.
+            var dtype = options.Dtype ?? ModelDescription.Read(stored.WeightsFolder).Dtype;
+            WriteWeights(stored.WeightsFolder, merged, options with { Dtype = dtype is "mixed" ? "float32" : dtype }, folder, context);
+        }
+        if (merged is not null) Directory.Delete(merged, recursive: true);
+        if (options.Format != ExportOptions.OneFile) ModelFolder.CopyTokenizer(stored.TextFolder, folder);
+        ExportedCard.Write(folder, stored.Folder, origin, options, context);
     }
 
-    private static void WriteMerged(ExportOptions options, StoredModel stored, string folder, StageContext context)
+    /// <summary>The whole model that an adapter and its base are together, in a folder to be deleted.</summary>
+    private static string Merge(StoredModel stored, StageContext context)
     {
-        var merged = Path.Combine(context.Request.Folder, "merged.aside");
+        var folder = Path.Combine(context.Request.Folder, "merged.aside");
         context.Progress("merge");
-        using (var model = stored.Load(context.Request.Device))
-        {
-            model.MergeAdapter();
-            model.Save(merged);
-        }
-        // As the base is stored, unless something else was asked for: its own files say what the model is, too.
-        var dtype = options.Dtype ?? ModelDescription.Read(stored.WeightsFolder).Dtype;
-        WriteWeights(stored.WeightsFolder, merged, options with { Dtype = dtype is "mixed" ? "float32" : dtype }, folder, context);
-        Directory.Delete(merged, recursive: true);
+        using var model = stored.Load(context.Request.Device);
+        model.MergeAdapter();
+        model.Save(folder);
+        ModelFolder.CopyTokenizer(stored.TextFolder, folder);
+        return folder;
+    }
+
+    private static string FileName(string name)
+    {
+        var plain = string.Concat(name.Select(letter => char.IsAsciiLetterOrDigit(letter) || letter is '.' or '_' or '-' ? letter : '-')).Trim('-', '.');
+        return plain.Length == 0 ? "model" : plain[..Math.Min(plain.Length, 100)];
     }
 
     /// <param name="from">Whose config is copied.</param>

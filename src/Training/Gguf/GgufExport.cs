@@ -13,9 +13,10 @@ public static class GgufExport
     private const int Chunk = 1 << 18;
 
     /// <param name="file">Appears when it is whole; replaced where it exists.</param>
+    /// <param name="name">What the file says the model is called; default the folder's name.</param>
     /// <param name="type">F32, F16, BF16, Q8_0 or Q4_0 for matrices; norms and biases stay fp32.</param>
     /// <exception cref="InvalidInputException">The family, the tokenizer or the type is none that GGUF and we both have; the message says which are.</exception>
-    public static void Write(string modelFolder, string file, GgufType type)
+    public static void Write(string modelFolder, string file, GgufType type, string? name = null)
     {
         if (!kinds.TryGetValue(type, out var kind)) throw new InvalidInputException($"A GGUF file of type {type} cannot be written; supported: {string.Join(", ", kinds.Keys)}.", "type", "unknown_value");
         var json = ModelFolder.ReadJson(Path.Combine(modelFolder, "config.json"));
@@ -27,7 +28,7 @@ public static class GgufExport
         Check(weights, tensors, config.TieEmbeddings);
 
         var writer = new GgufWriter();
-        AddGeneral(writer, family, modelFolder, kind);
+        AddGeneral(writer, family, modelFolder, name, kind);
         AddShape(writer, family.Architecture, config, shape);
         var factors = GgufRope.Add(writer, json, family.Architecture, config);
         GgufTokenizerExport.Add(writer, modelFolder, config);
@@ -64,6 +65,10 @@ public static class GgufExport
         return row % type.Block().Numbers == 0 ? type : GgufType.F16;
     }
 
+    /// <summary>Refuses a model of a family that GGUF and we do not both have.</summary>
+    /// <exception cref="InvalidInputException">The message says which there are.</exception>
+    internal static void Require(string modelFolder, string parameter) => _ = GgufFamily.Of(ModelType(ModelFolder.ReadJson(Path.Combine(modelFolder, "config.json"))), parameter);
+
     /// <summary>Mistral's checkpoints are llamas there.</summary>
     private static string ModelType(JsonElement config) => config.ValueKind == JsonValueKind.Object && config.TryGetProperty("model_type", out var type) && type.ValueKind == JsonValueKind.String
         ? type.GetString() is var name && name == "mistral" ? "llama" : name!
@@ -88,12 +93,12 @@ public static class GgufExport
         }
     }
 
-    private static void AddGeneral(GgufWriter writer, GgufFamily family, string folder, uint kind)
+    private static void AddGeneral(GgufWriter writer, GgufFamily family, string folder, string? name, uint kind)
     {
         writer.Add("general.architecture", family.Architecture);
         writer.Add("general.type", "model");
-        writer.Add("general.name", Path.GetFileName(Path.TrimEndingDirectorySeparator(folder)));
-        if (ModelCard.License(folder) is { } license) writer.Add("general.license", license);
+        writer.Add("general.name", name ?? Path.GetFileName(Path.TrimEndingDirectorySeparator(folder)));
+        if (ModelLicense.Of(folder) is { } license) writer.Add("general.license", license);
         writer.Add("general.file_type", kind);
         writer.Add("general.quantization_version", 2u);
     }

@@ -2,6 +2,7 @@ using System.Formats.Tar;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Security.Cryptography;
+using System.Text.Json;
 using Gradus.Api.Tests.Jobs;
 using Gradus.Tests;
 using Xunit;
@@ -48,22 +49,24 @@ public sealed class ExportTests(PostgresDatabase database) : IClassFixture<Postg
             }
         }
 
-        using var content = new ByteArrayContent(tar.ToArray());
-        content.Headers.ContentType = new MediaTypeHeaderValue("application/x-tar");
-        using var imported = await Client.PostAsync("/v1/models?name=again", content, Requests.Cancel);
-        var model = await imported.OkAsync();
-        using var before = Gradus.Training.Model.Safetensors.Open(Path.Combine(lab.Folder, "models", "tiny"));
-        using var after = Gradus.Training.Model.Safetensors.Open(Path.Combine(lab.Folder, "models", model.Text("id")));
-        Assert.Equal(before.Names, after.Names);
-        foreach (var name in before.Names)
-        {
-            using TorchSharp.torch.Tensor one = before.Read(name), two = after.Read(name);
-            Assert.True(one.bytes.SequenceEqual(two.bytes), name);
-        }
+        Same("tiny", (await UploadAsync(tar.ToArray(), "application/x-tar", "name=again")).Text("id"));
 
         using (var deleted = await Client.DeleteAsync($"/v1/jobs/{id}/files", Requests.Cancel)) await deleted.OkAsync();
         Assert.Empty((await Client.GetOkAsync($"/v1/jobs/{id}/files")).Data());
         Assert.False(Directory.Exists(Path.Combine(lab.Folder, "jobs", id, "files")));
+    }
+
+    [Fact]
+    public async Task AGgufComesInAndGoesOutWithTheSameWeights()
+    {
+        var first = await UploadAsync(await File.ReadAllBytesAsync(Repository("tests/Training.Tests/fixtures/gguf/tiny-q8_0.gguf"), Requests.Cancel), "application/octet-stream", "name=a%2Fb%20c");
+        Assert.Equal(("gguf", "llama", "float32"), (first.GetProperty("details").GetProperty("source").Text("format"), first.Text("family"), first.Text("dtype")));
+        var id = (await Client.PostOkAsync($"/v1/models/{first.Text("id")}/export", """{"format": "gguf", "dtype": "f32"}""")).Text("id");
+        await lab.UntilAsync(lab.Worker(), id, "succeeded");
+        var files = (await Client.GetOkAsync($"/v1/jobs/{id}/files")).Data().Select(file => file.Text("id")).ToArray();
+        Assert.Equal(["README.md", "a-b-c-F32.gguf"], files);
+        var second = await UploadAsync(await Client.GetByteArrayAsync($"/v1/jobs/{id}/files/a-b-c-F32.gguf", Requests.Cancel), "application/octet-stream", "name=again");
+        Same(first.Text("id"), second.Text("id"));
     }
 
     [Fact]
@@ -90,7 +93,7 @@ public sealed class ExportTests(PostgresDatabase database) : IClassFixture<Postg
             Assert.Equal($"bytes */{whole.Length}", beyond.Content.Headers.ContentRange!.ToString());
             Assert.Equal("out_of_range", (await beyond.ErrorAsync(416)).Text("code"));
         }
-        foreach (var name in new[] { "nothing", "..%2Ffiles.json", "%2e%2e/files.json", "%2Fetc%2Fpasswd", "." }) await Client.GetErrorAsync($"/v1/jobs/{id}/files/{name}", 404);
+        foreach (var name in new[] { "nothing", "..%2Ffiles.json", "%2e%2e/files.json", "%2Fetc%2Fpasswd" }) await Client.GetErrorAsync($"/v1/jobs/{id}/files/{name}", 404);
     }
 
     [Theory]
@@ -109,6 +112,33 @@ public sealed class ExportTests(PostgresDatabase database) : IClassFixture<Postg
 
     [Fact]
     public async Task AnUnknownModelIsNotFound() => await Client.PostErrorAsync("/v1/models/nobody/export", "{}", 404);
+
+    private async Task<JsonElement> UploadAsync(byte[] bytes, string type, string query)
+    {
+        using var content = new ByteArrayContent(bytes);
+        content.Headers.ContentType = new MediaTypeHeaderValue(type);
+        using var response = await Client.PostAsync("/v1/models?" + query, content, Requests.Cancel);
+        return await response.OkAsync();
+    }
+
+    private void Same(string first, string second)
+    {
+        using var before = Gradus.Training.Model.Safetensors.Open(Path.Combine(lab.Folder, "models", first));
+        using var after = Gradus.Training.Model.Safetensors.Open(Path.Combine(lab.Folder, "models", second));
+        Assert.Equal(before.Names, after.Names);
+        foreach (var name in before.Names)
+        {
+            using TorchSharp.torch.Tensor one = before.Read(name), two = after.Read(name);
+            Assert.True(one.bytes.SequenceEqual(two.bytes), name);
+        }
+    }
+
+    private static string Repository(string path)
+    {
+        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
+            if (File.Exists(Path.Combine(folder.FullName, path))) return Path.Combine(folder.FullName, path);
+        throw new FileNotFoundException(path);
+    }
 
     private async Task<HttpResponseMessage> SendAsync(string path, Action<HttpRequestMessage> change)
     {

@@ -101,13 +101,22 @@ public sealed class ExportStageTests
     }
 
     [Fact]
+    public void What_a_gguf_file_cannot_hold_is_refused()
+    {
+        using var stages = new StageHarness();
+        // Its tokenizer is none that GGUF has a word for.
+        Assert.Throws<InvalidInputException>(() => stages.Run("export", "out", """{"model":"tiny","format":"gguf"}""", new()));
+        Assert.Null(new ExportedFiles(stages.Folder("out")).Read());
+    }
+
+    [Fact]
     public void The_card_says_what_made_it_and_nothing_in_a_name_is_markup()
     {
         var origin = new ModelOrigin("my run/grpo", "apache-2.0", [
             new("model_2", "my run/grpo", "grpo", "r1-tiny", "run_1", 7, StageHarness.Json("""{"dataset":"gsm8k","learning_rate":1e-6}"""), StageHarness.Json("""{"reward":0.75}"""), null),
             new("model_1", "Smol<script>|`Lm", null, null, null, null, null, null, StageHarness.Json("""{"kind":"upload"}""")),
         ]);
-        var card = ModelCard.Text(origin, (ExportOptions)StageOptions.Parse("export", StageHarness.Json("""{"model":"model_2"}""")));
+        var card = ExportedCard.Text(origin, (ExportOptions)StageOptions.Parse("export", StageHarness.Json("""{"model":"model_2"}""")));
         Assert.StartsWith("---\nlicense: \"apache-2.0\"\nbase_model: ", card, StringComparison.Ordinal);
         foreach (var said in new[] { "library_name: transformers", "- grpo", "seed 7", "recipe r1-tiny", "run run_1", "Data: gsm8k", "\"learning_rate\": 1e-6", "| reward | 0.75 |", "- torch: ", "### Smol script   Lm (model_1)" })
             Assert.Contains(said, card, StringComparison.Ordinal);

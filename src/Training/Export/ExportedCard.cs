@@ -8,16 +8,15 @@ using Gradus.Training.Stages;
 namespace Gradus.Training.Export;
 
 /// <summary>The card of an exported model (README.md, with Hugging Face's front matter): what made it, of what, how well it did, and under which licence. A card that came with the model stays as it is.</summary>
-internal static class ModelCard
+internal static class ExportedCard
 {
     private static readonly JsonSerializerOptions indented = new() { WriteIndented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>Writes the card, and the licence texts of the model or of the nearest one it was made of.</summary>
     /// <param name="source">The model's own folder.</param>
-    public static void Write(string folder, string source, ExportOptions options, StageContext context)
+    public static void Write(string folder, string source, ModelOrigin origin, ExportOptions options, StageContext context)
     {
-        var origin = context.Catalog.Origin(options.Model.Resolved);
-        foreach (var from in (origin?.Steps.Skip(1).Select(step => FolderOf(step.Model, context)) ?? []).Prepend(source).OfType<string>())
+        foreach (var from in origin.Steps.Skip(1).Select(step => FolderOf(step.Model, context)).Prepend(source).OfType<string>())
         {
             var texts = ModelFolder.CardFiles.Where(name => name != "README.md" && File.Exists(Path.Combine(from, name))).ToArray();
             foreach (var name in texts) File.Copy(Path.Combine(from, name), Path.Combine(folder, name));
@@ -25,7 +24,7 @@ internal static class ModelCard
         }
         var card = Path.Combine(folder, "README.md");
         if (File.Exists(Path.Combine(source, "README.md"))) File.Copy(Path.Combine(source, "README.md"), card);
-        else File.WriteAllText(card, Text(origin ?? new ModelOrigin(options.Model.Resolved, null, []), options));
+        else File.WriteAllText(card, Text(origin, options));
     }
 
     internal static string Text(ModelOrigin origin, ExportOptions options)
