@@ -15,7 +15,7 @@ internal sealed class ChatService(ServedModels served, IModelFolders models, Tim
     /// <exception cref="ApiException">404: no such model. 503: the serve child died.</exception>
     public async Task<ChatRun> StartAsync(ChatRequest request, CancellationToken cancel)
     {
-        var folder = await models.FindAsync(request.Model, cancel)
+        var stored = await models.FindAsync(request.Model, cancel)
             ?? throw new ApiException(StatusCodes.Status404NotFound, $"There is no model '{request.Model}'; GET /v1/models lists them.", "model", "model_not_found");
         requests.Add(1);
         ignored.Add(request.Ignored.Count);
@@ -23,7 +23,7 @@ internal sealed class ChatService(ServedModels served, IModelFolders models, Tim
         var seed = request.Seed ?? BitConverter.ToInt64(RandomNumberGenerator.GetBytes(8));
         var connection = await served.SendAsync(
             new ServeRequest(
-                "chat", folder, request.Messages, request.ContinueFinalMessage, request.MaxTokens, request.Sampling, request.Stop, request.Count, seed, request.TopLogProbs, request.TemplateArguments),
+                "chat", stored.Folder, stored.Base, request.Messages, request.ContinueFinalMessage, request.MaxTokens, request.Sampling, request.Stop, request.Count, seed, request.TopLogProbs, request.TemplateArguments),
             cancel);
         try
         {

@@ -12,7 +12,7 @@ internal sealed class ServeChat(ModelThread models, Func<ServeEvent, bool, Value
     /// <exception cref="InvalidInputException">The model cannot answer that.</exception>
     public async Task RunAsync(ServeRequest request, CancellationToken cancel)
     {
-        var model = await models.Open(request.Folder);
+        var model = await models.Open(new(request.Folder, request.Base));
         try
         {
             var prompt = Encode(model, request);

@@ -26,7 +26,7 @@ internal sealed class ServeProcess(ModelThread models, Socket listener)
         var threads = int.Parse(Argument(args, "--threads") ?? "1");
         // A terminal's Ctrl-C reaches this process too; the parent decides when it ends.
         using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, signal => signal.Cancel = true);
-        using var models = new ModelThread(folder => Load(folder, device, sequences, threads), keep);
+        using var models = new ModelThread(stored => Load(stored, device, sequences, threads), keep);
         using var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         listener.Bind(new UnixDomainSocketEndPoint(socket));
         File.SetUnixFileMode(socket, UnixFileMode.UserRead | UnixFileMode.UserWrite);
@@ -47,13 +47,13 @@ internal sealed class ServeProcess(ModelThread models, Socket listener)
         return 0;
     }
 
-    private static ServedModel Load(string folder, string device, int sequences, int threads)
+    private static ServedModel Load(StoredModel stored, string device, int sequences, int threads)
     {
         TorchSharp.torch.set_num_threads(threads);
-        var tokenizer = Tokenizer.Load(folder);
-        var template = ChatTemplate.Load(folder);
-        var model = CausalLm.Load(folder, device);
-        return new ServedModel(folder, new Engine(Decoders.For(model, ownsModel: true), sequences), tokenizer, template, model.Config.EndTokens);
+        var tokenizer = Tokenizer.Load(stored.TextFolder);
+        var template = ChatTemplate.Load(stored.TextFolder);
+        var model = stored.Load(device);
+        return new ServedModel(stored.Folder, new Engine(Decoders.For(model, ownsModel: true), sequences), tokenizer, template, model.Config.EndTokens);
     }
 
     private static string? Argument(string[] args, string name) => Array.IndexOf(args, name) is >= 0 and var at && at + 1 < args.Length ? args[at + 1] : null;

@@ -7,10 +7,11 @@ namespace Gradus.Api.Chat;
 
 /// <param name="Op"><c>chat</c> or <c>status</c>; the latter needs nothing else.</param>
 /// <param name="Folder">The model's folder.</param>
+/// <param name="Base">The folder of an adapter's base; null where the model is whole.</param>
 /// <param name="TemplateArguments">More variables for the chat template.</param>
 /// <param name="Seed">Sequence i draws by the key of (seed, "chat", 0, i).</param>
 internal sealed record ServeRequest(
-    string Op, string Folder = "", [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] JsonElement Messages = default, bool ContinueFinalMessage = false,
+    string Op, string Folder = "", string? Base = null, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] JsonElement Messages = default, bool ContinueFinalMessage = false,
     int? MaxTokens = null, SamplingOptions? Sampling = null, IReadOnlyList<string>? Stop = null, int Count = 1, long Seed = 0, int? TopLogProbs = null, JsonElement? TemplateArguments = null);
 
 /// <param name="Type"><c>start</c>, <c>token</c>, <c>error</c>, <c>end</c> or <c>status</c>.</param>

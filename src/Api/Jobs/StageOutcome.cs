@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Gradus.Persistence;
+using Gradus.Training.Lora;
 using Gradus.Training.Model;
 using Gradus.Training.Stages;
 
@@ -9,9 +10,9 @@ namespace Gradus.Api.Jobs;
 /// <summary>The last word of an attempt: how what a stage returned or threw becomes the job's outcome.</summary>
 internal static class StageOutcome
 {
-    public static Func<JobLease, Task<bool>> Success(AttemptDescription description, StageRequest request, StageResult result)
+    public static Func<JobLease, Task<bool>> Success(AttemptDescription description, StageRequest request, StageResult result, ICatalog catalog)
     {
-        var model = result.ModelFolder is { } folder ? new MadeModel(Path.GetFullPath(folder), Details(description, request, folder)) : null;
+        var model = result.ModelFolder is { } folder ? new MadeModel(Path.GetFullPath(folder), Details(description, request, folder, catalog)) : null;
         var rows = result.Rows?.Select(row => row.GetRawText()).ToArray();
         var summary = new JsonObject();
         // JSON has no word for infinities and NaN.
@@ -46,16 +47,18 @@ internal static class StageOutcome
         _ => $"{problem.GetType().Name}: {problem.Message}",
     };
 
-    private static string Details(AttemptDescription description, StageRequest request, string folder)
+    private static string Details(AttemptDescription description, StageRequest request, string folder, ICatalog catalog)
     {
-        // Without a config.json it is what a toy stage of the tests made.
-        var config = Path.Combine(folder, "config.json");
-        var details = File.Exists(config) ? JsonObject.Create(ModelDescription.Read(folder).ToJson())! : [];
+        // Without a config it is what a toy stage of the tests made.
+        var stored = StoredModel.At(folder, catalog.ModelFolder);
+        var config = Path.Combine(folder, stored.IsAdapter ? AdapterConfig.File : "config.json");
+        var details = File.Exists(config) ? JsonObject.Create(ModelDescription.Read(stored).ToJson())! : [];
         foreach (var (name, value) in new (string, JsonNode)[]
         {
             ("run", description.RunId), ("run_name", description.RunName), ("name", description.Name), ("stage", description.Stage), ("seed", description.Seed),
         }) details[name] = value;
         if (request.Options.TryGetProperty("model", out var parent) && parent.ValueKind == JsonValueKind.String) details["parent"] = parent.GetString();
+        if (stored.IsAdapter) details["base"] = Adapter.ParentOf(folder);
         if (File.Exists(config)) details["config"] = JsonNode.Parse(File.ReadAllText(config));
         return details.ToJsonString();
     }

@@ -63,8 +63,9 @@ internal static class StageProcess
                 journal.RequestStop();
             });
             Directory.CreateDirectory(request.Folder);
-            var result = RunStage(request, journal, new PostgresCatalog(database, Waiting));
-            lastWord = StageOutcome.Success(description, request, result);
+            var catalog = new PostgresCatalog(database, Waiting);
+            var result = RunStage(request, journal, catalog);
+            lastWord = StageOutcome.Success(description, request, result, catalog);
         }
         catch (LeaseLostException lost)
         {

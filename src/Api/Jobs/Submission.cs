@@ -1,8 +1,10 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Gradus.Api.Chat;
 using Gradus.Persistence;
 using Gradus.Training;
 using Gradus.Training.Export;
+using Gradus.Training.Grpo;
 using Gradus.Training.Lora;
 using Gradus.Training.Model;
 using Gradus.Training.Recipes;
@@ -83,7 +85,7 @@ internal sealed class Submission(JobStore jobs, RunQueries runs, ModelCatalog mo
             if (reference.Kind == Artifact.Model)
             {
                 var model = await models.FindAsync(reference.Id!, cancel);
-                if (model is not null) used = parsed is PretrainOptions pretrain ? new(pretrain.ConfigOf(model.Folder), model.Folder, null) : await KnownAsync(model.Folder, cancel);
+                if (model is not null) used = await UseAsync(parsed, model, cancel);
                 if (model is not null && parsed is ExportOptions export) export.Require(model.Folder);
                 id = model?.Id;
             }
@@ -102,15 +104,20 @@ internal sealed class Submission(JobStore jobs, RunQueries runs, ModelCatalog mo
         return (pinned is null ? options : JsonSerializer.SerializeToElement(pinned), used);
     }
 
+    /// <summary>Refuses a model that the stage cannot use; what is known of one that it can.</summary>
+    private async Task<KnownModel?> UseAsync(StageOptions parsed, Model model, CancellationToken cancel)
+    {
+        var stored = new StoredModel(model.Folder, await CatalogModelFolders.BaseAsync(model, models, cancel));
+        if (((parsed as SftOptions)?.Adapter ?? (parsed as GrpoOptions)?.Adapter) is { } adapter) adapter.Require(stored, model.Id);
+        return parsed is PretrainOptions pretrain ? new(pretrain.ConfigOf(stored.WeightsFolder), stored.TextFolder, null) : Known(stored);
+    }
+
     /// <summary>Null where it cannot be read; the stage itself will say so.</summary>
-    private async Task<KnownModel?> KnownAsync(string folder, CancellationToken cancel)
+    private static KnownModel? Known(StoredModel stored)
     {
         try
         {
-            if (!Adapter.IsIn(folder)) return new(ModelConfig.Read(folder), folder, null);
-            if (await models.FindAsync(Adapter.ParentOf(folder), cancel) is not { } parent) return null;
-            var stored = new StoredModel(folder, parent.Folder);
-            return new(stored.Config(), stored.TextFolder, new FileInfo(Path.Combine(folder, Adapter.WeightsFile)).Length / sizeof(float));
+            return new(stored.Config(), stored.TextFolder, stored.IsAdapter ? new FileInfo(Path.Combine(stored.Folder, Adapter.WeightsFile)).Length / sizeof(float) : null);
         }
         catch (Exception problem) when (problem is InvalidInputException or IOException)
         {

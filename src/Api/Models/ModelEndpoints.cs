@@ -34,7 +34,7 @@ internal static class ModelEndpoints
             .Describe("Models", "Export a model", "Queues a job of the stage export, whose files are then at /v1/jobs/{id}/files: a Hugging Face folder in shards of a size, a PEFT adapter, or one GGUF file for llama.cpp and Ollama.")
             .WithPath("id", "The model's id or alias.", "tiny").Takes<ExportRequest>(ExportExample).Returns<JobContract>(201);
         app.MapDelete("/v1/models/{id}", DeleteAsync)
-            .Describe("Models", "Delete a model", "With its folder. 409 for built-in ones and while a job that has not ended needs it.").WithPath("id", "The model's id.", "").Returns<DeletedContract>(200);
+            .Describe("Models", "Delete a model", "With its folder. 409 for built-in ones, and while a job that has not ended or an adapter needs it.").WithPath("id", "The model's id.", "").Returns<DeletedContract>(200);
     }
 
     private static async Task<ListContract<ModelContract>> ListAsync(HttpContext context, ModelCatalog models, CancellationToken cancel)
@@ -87,5 +87,6 @@ internal static class ModelEndpoints
         if (!deletion.Found) throw ApiException.NotFound(what, id);
         if (deletion.BuiltIn) throw ApiException.Conflict($"The {what} '{id}' is built in and stays.", "built_in");
         if (deletion.UsedBy is { } job) throw ApiException.Conflict($"The {what} '{id}' is needed by the job {job}, which has not ended.", "in_use");
+        if (deletion.BaseOf is { } adapter) throw ApiException.Conflict($"The {what} '{id}' is the base of the adapter {adapter}; delete that one first.", "in_use");
     }
 }

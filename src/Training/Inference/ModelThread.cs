@@ -1,33 +1,34 @@
 // The one thread that owns the models of a serving process. Others hand it work and read tokens from channels; it alone touches engines.
 using System.Collections.Concurrent;
 using System.Threading.Channels;
+using Gradus.Training.Model;
 
 namespace Gradus.Training.Inference;
 
 /// <summary>Loads models on first use, keeps the last few, and steps every engine that has work; requests of one model share its batch.</summary>
 public sealed class ModelThread : IDisposable
 {
-    private readonly Func<string, ServedModel> load;
+    private readonly Func<StoredModel, ServedModel> load;
     private readonly int keep;
     private readonly BlockingCollection<Action> work = [];
     private readonly List<ServedModel> models = [];
     private readonly Thread thread;
 
-    /// <param name="load">Makes the model of a folder; called on the thread.</param>
+    /// <param name="load">Loads a model; called on the thread.</param>
     /// <param name="keep">How many models without work stay loaded.</param>
-    public ModelThread(Func<string, ServedModel> load, int keep)
+    public ModelThread(Func<StoredModel, ServedModel> load, int keep)
     {
         (this.load, this.keep) = (load, keep);
         thread = new Thread(Run) { IsBackground = true, Name = "model" };
         thread.Start();
     }
 
-    /// <summary>The model of a folder, loaded if it is not; it stays at least until it is closed as often as it was opened.</summary>
+    /// <summary>A model, loaded if it is not; it stays at least until it is closed as often as it was opened. An adapter is a model of its own, with its base.</summary>
     /// <exception cref="InvalidInputException">The folder holds no model that can be served.</exception>
-    public Task<ServedModel> Open(string folder) => Post(() =>
+    public Task<ServedModel> Open(StoredModel stored) => Post(() =>
     {
-        var model = models.Find(one => one.Folder == folder);
-        if (model is null) models.Add(model = load(folder));
+        var model = models.Find(one => one.Folder == stored.Folder);
+        if (model is null) models.Add(model = load(stored));
         model.Uses++;
         models.Remove(model);
         models.Add(model);

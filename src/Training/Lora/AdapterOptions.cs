@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Gradus.Training.Model;
 using Gradus.Training.Stages;
 
 namespace Gradus.Training.Lora;
@@ -17,6 +18,13 @@ public sealed record AdapterOptions(string Path, AdapterConfig Config, AdapterTa
         "use_dora", "use_qalora", "use_bdlora", "lora_bias", "fan_in_fan_out", "modules_to_save", "trainable_token_indices", "layer_replication", "target_parameters",
         "alora_invocation_tokens", "loftq_config", "corda_config", "eva_config", "lora_ga_config", "arrow_config", "kasa_config", "monteclora_config", "velora_config", "megatron_config",
     ];
+
+    /// <exception cref="InvalidInputException">The model is an adapter already.</exception>
+    public void Require(StoredModel stored, string id)
+    {
+        if (stored.IsAdapter)
+            throw new InvalidInputException($"'{Path}' asks for a new adapter, but the model {id} is an adapter: leave '{Path}' out to train that one further, or begin from a merged export of it.", Path, "invalid_value");
+    }
 
     /// <summary>Null where the stage trains the model whole, or the adapter that it is.</summary>
     internal static AdapterOptions? Read(OptionReader reader)

@@ -9,8 +9,7 @@ internal static class AdapterStart
     /// <exception cref="InvalidInputException">The model cannot be loaded, or an adapter was asked for on an adapter.</exception>
     public static CausalLm Load(StageReference reference, StoredModel stored, AdapterOptions? options, StageContext context)
     {
-        if (options is not null && stored.IsAdapter)
-            throw new InvalidInputException($"'{options.Path}' asks for a new adapter, but the model {reference.Resolved} is an adapter: leave '{options.Path}' out to train that one further, or begin from a merged export of it.", options.Path, "invalid_value");
+        options?.Require(stored, reference.Resolved);
         var model = stored.Load(context.Request.Device);
         if (options is null) return model;
         try

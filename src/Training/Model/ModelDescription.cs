@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Gradus.Training.Lora;
 
 namespace Gradus.Training.Model;
 
@@ -17,11 +18,18 @@ public sealed record ModelDescription(
     private static readonly JsonSerializerOptions names = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, DefaultIgnoreCondition = JsonIgnoreCondition.Never };
 
     /// <exception cref="InvalidInputException">config.json or the weights' headers cannot be used.</exception>
-    public static ModelDescription Read(string folder)
+    public static ModelDescription Read(string folder) => Read(new StoredModel(folder, null));
+
+    /// <summary>Of an adapter: parameters are those of its base and its own; dtype and bytes are its own.</summary>
+    /// <exception cref="InvalidInputException">A config or the weights' headers cannot be used.</exception>
+    public static ModelDescription Read(StoredModel stored)
     {
-        var config = ModelConfig.Read(folder);
-        using var weights = Safetensors.Open(folder);
-        return new(config.ModelType, config.ParameterCount, config.MaxPositions, config.VocabularySize, DtypeOf(weights), SizeOf(folder), Text.ChatTemplate.FileOf(folder), ModelLicense.Of(folder));
+        var config = stored.Config();
+        using var weights = Safetensors.Open(stored.IsAdapter ? Path.Combine(stored.Folder, Adapter.WeightsFile) : stored.Folder);
+        var parameters = config.ParameterCount + (stored.IsAdapter ? weights.Names.Sum(name => weights.Shape(name).Aggregate(1L, (product, size) => checked(product * size))) : 0);
+        return new(
+            config.ModelType, parameters, config.MaxPositions, config.VocabularySize, DtypeOf(weights), SizeOf(stored.Folder), Text.ChatTemplate.FileOf(stored.TextFolder),
+            ModelLicense.Of(stored.Folder) ?? (stored.IsAdapter ? ModelLicense.Of(stored.WeightsFolder) : null));
     }
 
     public JsonElement ToJson() => JsonSerializer.SerializeToElement(this, names);

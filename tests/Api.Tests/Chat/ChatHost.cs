@@ -101,6 +101,6 @@ public sealed class ChatHost : IAsyncLifetime
 
     private sealed class Folders(string folder) : IModelFolders
     {
-        public Task<string?> FindAsync(string idOrAlias, CancellationToken cancel) => Task.FromResult(idOrAlias is "tiny" or "long" or "thinking" or "greedy" ? Path.Combine(folder, idOrAlias) : null);
+        public Task<StoredModel?> FindAsync(string idOrAlias, CancellationToken cancel) => Task.FromResult(idOrAlias is "tiny" or "long" or "thinking" or "greedy" ? new StoredModel(Path.Combine(folder, idOrAlias), null) : null);
     }
 }

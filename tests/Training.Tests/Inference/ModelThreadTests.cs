@@ -1,4 +1,5 @@
 using Gradus.Training.Inference;
+using Gradus.Training.Model;
 using Gradus.Training.Tasks;
 using Gradus.Training.Text;
 using Xunit;
@@ -25,7 +26,7 @@ public sealed class ModelThreadTests : IDisposable
     public async Task Requests_of_one_model_share_its_batch_and_get_their_own_tokens()
     {
         using var thread = new ModelThread(Load, keep: 1);
-        var model = await thread.Open("a");
+        var model = await thread.Open(new("a", null));
         // Both are in line before the thread takes its next step.
         var starts = new[] { Request(1), Request(2) }.Select(request => thread.Start(model, request)).ToArray();
         var tokens = await Task.WhenAll(starts.Select(async start => await ReadAsync(await start)));
@@ -44,7 +45,7 @@ public sealed class ModelThreadTests : IDisposable
     public async Task A_cancelled_generation_leaves_the_batch_and_its_channel_ends()
     {
         using var thread = new ModelThread(_ => Model(new CountingDecoder(1_000_000)), keep: 1);
-        var model = await thread.Open("a");
+        var model = await thread.Open(new("a", null));
         var generation = await thread.Start(model, new GenerationRequest([1], 900_000, new SamplingOptions(), [], [1, 2]));
         await generation.Tokens.ReadAsync(Cancel);
         await thread.Cancel(model, generation, index: 0);
@@ -58,12 +59,12 @@ public sealed class ModelThreadTests : IDisposable
     public async Task The_least_used_model_without_work_is_let_go()
     {
         using var thread = new ModelThread(Load, keep: 2);
-        var a = await thread.Open("a");
-        var b = await thread.Open("b");
+        var a = await thread.Open(new("a", null));
+        var b = await thread.Open(new("b", null));
         await thread.Close(b);
-        await thread.Open("c");
+        await thread.Open(new("c", null));
         Assert.Equal([false, true, false], decoders.Select(decoder => decoder.Disposed));
-        Assert.Same(a, await thread.Open("a"));
+        Assert.Same(a, await thread.Open(new("a", null)));
     }
 
     [Fact]
@@ -71,10 +72,10 @@ public sealed class ModelThreadTests : IDisposable
     {
         var loads = 0;
         using var thread = new ModelThread(_ => Model(++loads == 1 ? new FailingDecoder() : new CountingDecoder()), keep: 1);
-        var model = await thread.Open("a");
+        var model = await thread.Open(new("a", null));
         var generation = await thread.Start(model, Request(1));
         await Assert.ThrowsAsync<ArithmeticException>(() => ReadAsync(generation));
-        model = await thread.Open("a");
+        model = await thread.Open(new("a", null));
         Assert.Equal(8, (await ReadAsync(await thread.Start(model, Request(1)))).Count);
         await Assert.ThrowsAsync<InvalidInputException>(() => thread.Start(model, new GenerationRequest([], 1, new SamplingOptions(), [], [1])));
     }
@@ -88,11 +89,11 @@ public sealed class ModelThreadTests : IDisposable
         return tokens;
     }
 
-    private ServedModel Load(string name)
+    private ServedModel Load(StoredModel stored)
     {
         var decoder = new CountingDecoder();
         decoders.Add(decoder);
-        return Model(decoder, name);
+        return Model(decoder, stored.Folder);
     }
 
     private ServedModel Model(IDecoder decoder, string name = "a") => new(name, new Engine(decoder, 4), tokenizer, null, [1]);
