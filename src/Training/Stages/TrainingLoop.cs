@@ -31,6 +31,7 @@ internal sealed class TrainingLoop : IDisposable
         checkpoint?.LoadOptimizer(optimizer);
         Tokens = checkpoint?.State.GetProperty("num_tokens").GetInt64() ?? 0;
         firstStep = (checkpoint?.Step ?? 0) + 1;
+        foreach (var layer in Model.LeftOut) context.Journal.Event("info", $"{layer} predicts further tokens and is left out: the model that is written has no such layer.");
         if (checkpoint is not null) context.Journal.Event("info", $"Went on from the checkpoint of step {checkpoint.Step}.");
     }
 

@@ -51,6 +51,20 @@ public sealed class BFloat16ProductsTests
         Assert.Equal(0, products.CopyBytes);
     }
 
+    [Fact]
+    public void A_layer_s_experts_have_one_copy_however_often_they_are_used()
+    {
+        using var scope = NewDisposeScope();
+        using var model = CausalLm.Create(Families.DeepSeek, 1);
+        using var batch = TokenBatch.Create(Tiny.Rows(4, 5, 20));
+        using var products = new BFloat16Products();
+        model.Hidden(batch).sum().backward();
+        var bytes = products.CopyBytes;
+        model.Hidden(batch).sum().backward();
+        Assert.Equal(bytes, products.CopyBytes);
+        Assert.True(model["model.layers.1.mlp.experts.up_proj.weight"].grad!.abs().sum().item<float>() > 0);
+    }
+
     /// <summary>docs/log.md has the largest distances that were measured.</summary>
     [Theory, MemberData(nameof(Folders))]
     public void Ten_steps_keep_to_the_curve_of_fp32(string folder)

@@ -1,3 +1,7 @@
+using Gradus.Training.Model;
+using Gradus.Training.Stages;
+using Gradus.Training.Tasks;
+using Gradus.Training.Tests.Model;
 using Xunit;
 
 namespace Gradus.Training.Tests.Stages;
@@ -32,6 +36,23 @@ public sealed class ResumeTests
         Assert.Equal(whole.Everything(), journal.Everything());
         Assert.Equal(12, journal.Steps[4].Samples.Count);
         Assert.Equal(3, journal.Steps[4].Samples[0].PolicyVersion);
+    }
+
+    /// <summary>Experts are one tensor in training and many in the file; what balances them is loaded, kept and never trained.</summary>
+    [Fact]
+    public void Experts_and_latent_attention_are_trained_and_resumed_like_anything_else()
+    {
+        using var stages = new StageHarness();
+        var folder = stages.Folder("deepseek");
+        TinyModel.WriteWithoutWeights(folder);
+        using (var model = CausalLm.Create(Families.DeepSeek with { VocabularySize = TinyModel.Vocabulary.Count, MaxPositions = 256 }, 3)) model.Save(folder);
+        stages.Keep("base", new StageResult(folder, null, []));
+        var whole = new MemoryJournal();
+        var unbroken = stages.Run("grpo", "whole", Grpo + "}", whole);
+        var (resumed, journal) = stages.RunBroken("grpo", "broken", Grpo + "}", stopAfter: 2);
+        Same(unbroken.ModelFolder!, resumed.ModelFolder!);
+        Assert.Equal(whole.Everything(), journal.Everything());
+        Assert.Equal(0, whole.Metric(1, "sampling/sampling_logp_difference/max"), 1e-4);
     }
 
     [Fact]
