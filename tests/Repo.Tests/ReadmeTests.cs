@@ -1,4 +1,6 @@
+using System.Text.Json;
 using System.Text.RegularExpressions;
+using Gradus.Tests;
 using Xunit;
 
 namespace Gradus.Repo.Tests;
@@ -27,6 +29,19 @@ public sealed partial class ReadmeTests
             Assert.Contains(Repository.Files, path => path.EndsWith("/" + file, StringComparison.Ordinal));
     }
 
+    [Fact]
+    public void The_routes_that_its_commands_call_are_there_and_their_bodies_are_json()
+    {
+        var routes = Repository.Files.Where(file => file.StartsWith("src/Api/", StringComparison.Ordinal) && file.EndsWith(".cs", StringComparison.Ordinal))
+            .SelectMany(file => Routes().Matches(Repository.Read(file))).Select(match => (Verb: match.Groups[1].Value, Pattern: $"^{Parameter().Replace(match.Groups[2].Value, "[^/]+")}$")).ToList();
+        Assert.InRange(ReadmeCommands.All.Count, 15, 60);
+        foreach (var (verb, path, body) in ReadmeCommands.All)
+        {
+            Assert.True(routes.Any(route => route.Verb == verb && Regex.IsMatch(path, route.Pattern)), $"{verb} {path} is no route.");
+            if (body is not null) Assert.Equal(JsonValueKind.Object, JsonElement.Parse(body).ValueKind);
+        }
+    }
+
     /// <summary>The lines of the block below "The files": two spaces a level, a name (a folder's ends in a slash), a purpose.</summary>
     private static List<string> Tree()
     {
@@ -44,6 +59,12 @@ public sealed partial class ReadmeTests
 
     [GeneratedRegex(@"^( *)(\S+) {2,}\S", RegexOptions.Multiline)]
     private static partial Regex Lines();
+
+    [GeneratedRegex(@"Map(Get|Post)\(""(/[^""]+)""")]
+    private static partial Regex Routes();
+
+    [GeneratedRegex(@"\{[^}]+\}")]
+    private static partial Regex Parameter();
 
     [GeneratedRegex(@"\]\(([^):]+)\)")]
     private static partial Regex Linked();
