@@ -13,10 +13,9 @@ public sealed class ReadmeTests(ApiHost host)
     [Fact]
     public async Task ItsJobsRecipesAndMapsAreTaken()
     {
-        var model = await host.ModelAsync();
-        TinyModel.Write(Path.Combine(host.Service.StateFolder, "models", model));
-        await host.Database.Sql("update models set name = 'smollm2-135m-instruct' where id = $1", model);
-        await host.SucceededRunAsync("grpo-times-tables");
+        var (imported, trained) = (await host.ModelAsync(), await host.SucceededRunAsync("grpo-times-tables"));
+        foreach (var model in new[] { imported, trained }) TinyModel.Write(Path.Combine(host.Service.StateFolder, "models", model));
+        await host.Database.Sql("update models set name = 'smollm2-135m-instruct' where id = $1", imported);
         var sent = 0;
         foreach (var (_, path, body) in ReadmeCommands.All.Where(command => command.Body is not null && command.Path is not ("/v1/models" or "/v1/chat/completions")))
         {
