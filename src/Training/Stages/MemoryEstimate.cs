@@ -71,18 +71,23 @@ public sealed record MemoryEstimate(long Process, long Weights, long Gradients, 
     private static long ActivationBytes(ModelConfig config, MemoryWork work)
     {
         if (work.Tokens == 0) return 0;
-        var layer = (LayerFloats(config, work.Line) * Float) + (work.BFloat16 ? LayerHalves(config) * Half : 0);
+        long[] layers = [.. Enumerable.Range(0, config.Layers).Select(layer => (LayerFloats(config, layer, work.Line) * Float) + (work.BFloat16 ? LayerHalves(config) * Half : 0))];
         // One layer's gradients and scores stand beside what is kept; recomputed, all that is kept of the others is their input.
-        var kept = work.Recompute ? layer + ((config.Layers + 1L) * config.HiddenSize * Float) : config.Layers * layer;
+        var layer = layers.Max();
+        var kept = work.Recompute ? layer + ((config.Layers + 1L) * config.HiddenSize * Float) : layers.Sum();
         long group = config.Heads / config.KeyValueHeads, mask = 2 * group * work.Line * Float;
         return work.Tokens * (kept + layer + (work.AdapterFloats * Float) + (2L * config.Heads * work.Line * Float) + mask);
     }
 
     /// <summary>Floats that one layer keeps of a token: two norms of three each, the heads before and after they turn, the softmax, the mixed values, both residuals, the feed-forward's four.</summary>
-    private static long LayerFloats(ModelConfig config, int line)
+    private static long LayerFloats(ModelConfig config, int layer, int line)
     {
         long width = config.HiddenSize, queries = (long)config.Heads * config.HeadDim, keys = (long)config.KeyValueHeads * config.HeadDim;
-        return (10 * width) + (8 * queries) + (7 * keys) + (4L * config.FeedForwardSize) + ((long)config.Heads * line);
+        // Experts see a token's state once each; sorted, computed, joined, weighted and put back.
+        var feedForward = config.HasExperts(layer) && config.Experts is { } experts
+            ? (5 * experts.PerToken * width) + (4L * (experts.PerToken + experts.Shared) * experts.Width)
+            : 4L * config.FeedForwardSize;
+        return (10 * width) + (8 * queries) + (7 * keys) + feedForward + ((long)config.Heads * line);
     }
 
     /// <summary>Halves beside them: the inputs of the seven linear maps.</summary>

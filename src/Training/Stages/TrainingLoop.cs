@@ -17,6 +17,7 @@ internal sealed class TrainingLoop : IDisposable
     private readonly LearningRateSchedule schedule;
     private readonly AdamW optimizer;
     private readonly int firstStep;
+    private bool saidLong;
 
     /// <param name="start">Makes the model where there is no checkpoint yet.</param>
     public TrainingLoop(StageContext context, LoopOptions options, Func<CausalLm> start)
@@ -83,6 +84,11 @@ internal sealed class TrainingLoop : IDisposable
     public TrainingPass Forward(TokenBatch tokens)
     {
         context.Progress("forward");
+        if (tokens.Ids_BT.shape is [1, var length] && length > options.MaxTokensPerMicrobatch && !saidLong)
+        {
+            saidLong = true;
+            context.Warn($"A row of {length} tokens is longer than max_tokens_per_microbatch ({options.MaxTokensPerMicrobatch}): it goes alone, and takes more memory than that allows.");
+        }
         return Model.Pass(tokens, options.GradientCheckpointing);
     }
 

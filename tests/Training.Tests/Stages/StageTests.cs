@@ -57,6 +57,30 @@ public sealed class StageTests
         Assert.Equal(("options.dtype", "unknown_value"), (refused.Parameter, refused.Code));
     }
 
+    [Theory, InlineData(true), InlineData(false)]
+    public void Micro_batches_change_no_step_and_a_row_beyond_them_goes_alone(bool packing)
+    {
+        using var stages = new StageHarness().WithBase();
+        MemoryJournal Run(int budget)
+        {
+            var journal = new MemoryJournal();
+            stages.Run("sft", $"budget{budget}", $$"""{"model":"base","dataset":"documents","max_steps":3,"batch_size":8,"learning_rate":0.001,"max_tokens_per_microbatch":{{budget}},"packing":{{(packing ? "true" : "false")}}}""", journal);
+            return journal;
+        }
+        var whole = Run(8192);
+        Assert.DoesNotContain(whole.Events, said => said.Contains("goes alone", StringComparison.Ordinal));
+        foreach (var budget in new[] { 150, 16 })
+        {
+            var cut = Run(budget);
+            for (var step = 1; step <= 3; step++)
+            {
+                Assert.Equal(whole.Metric(step, "loss"), cut.Metric(step, "loss"), 1e-5);
+                Assert.Equal(whole.Metric(step, "grad_norm"), cut.Metric(step, "grad_norm"), 1e-4);
+            }
+            if (budget == 16) Assert.Single(cut.Events, said => said.Contains("longer than max_tokens_per_microbatch (16): it goes alone", StringComparison.Ordinal));
+        }
+    }
+
     [Theory, InlineData("float32", 4096), InlineData("bf16", 200)]
     public void Layers_computed_again_train_the_same_model(string dtype, int budget)
     {
@@ -66,11 +90,12 @@ public sealed class StageTests
             {"model":"base","dataset":"problems","max_steps":2,"prompts_per_step":2,"num_generations":4,"max_completion_length":20,"learning_rate":0.001,"num_iterations":2,"dtype":"{{dtype}}",
              "gradient_checkpointing":{{(again ? "true" : "false")}},"rewards":[{"name":"language_consistency"}]}
             """;
-        foreach (var (stage, options) in new (string, Func<bool, string>)[] { ("sft", Supervised), ("grpo", Group) })
+        string Adapted(bool again) => Supervised(again)[..^1] + ",\"adapter\":{\"r\":4,\"lora_dropout\":0.3}}";
+        foreach (var (name, stage, options) in new (string, string, Func<bool, string>)[] { ("whole", "sft", Supervised), ("adapted", "sft", Adapted), ("group", "grpo", Group) })
         {
             var (plain, again) = (new MemoryJournal(), new MemoryJournal());
-            stages.Run(stage, stage + "plain", options(false), plain);
-            stages.Run(stage, stage + "again", options(true), again);
+            stages.Run(stage, name + "plain", options(false), plain);
+            stages.Run(stage, name + "again", options(true), again);
             var last = plain.TotalSteps;
             Assert.Equal(plain.Metric(last, "loss"), again.Metric(last, "loss"), 1e-6);
             Assert.Equal(plain.Metric(last, "grad_norm"), again.Metric(last, "grad_norm"), 1e-5);
