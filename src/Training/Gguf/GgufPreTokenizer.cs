@@ -13,12 +13,13 @@ namespace Gradus.Training.Gguf;
 /// <param name="Json">tokenizer.json's <c>pre_tokenizer</c>.</param>
 internal sealed record GgufPreTokenizer(string[] Names, bool Nfc, bool IgnoreMerges, bool AddBegin, Func<JsonObject> Json)
 {
+    // Some of DeepSeek's letters have the same look, and the same composed form, as others: they are written by their numbers.
     private const string
         Rest = @" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
         Contraction = @"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|",
         Cased = @"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|",
         DeepSeekWords = "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
-        DeepSeekLetters = "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+",
+        DeepSeekLetters = "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-\u1F7Dᾀ-ᾴᾶ-ᾼ\u1FBEῂ-ῄῆ-ῌῐ-\u1FD3ῖ-\u1FDBῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤ\u2126ℨ\u212A-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+",
         DeepSeekMarks = "\\s?[!-/:-~！-／：-～‘-‟　-。]+";
 
     private static readonly GgufPreTokenizer[] all =
@@ -29,7 +30,7 @@ internal sealed record GgufPreTokenizer(string[] Names, bool Nfc, bool IgnoreMer
         new(["qwen2", "deepseek-r1-qwen"], true, false, false, () => Sequence(Split(Contraction + @"\p{N}|" + Rest), ByteLevel(false))),
         new(["deepseek-v3"], false, false, false, () => Sequence(Split(@"\p{N}{1,3}"), Split("[一-龥぀-ゟ゠-ヿ]+"), Split(DeepSeekWords), ByteLevel(false))),
         new(["deepseek-llm"], false, false, false, () => Sequence(
-            Split("[\r\n]"), Split(DeepSeekLetters), Split(DeepSeekMarks), Split(@"\s+$"), Split("[一-龥ࠀ-一가-퟿]+"), Digits(), ByteLevel(false))),
+            Split("[\r\n]"), Split(DeepSeekLetters), Split(DeepSeekMarks), Split(@"\s+(?![\s\S])"), Split("[一-龥ࠀ-一가-퟿]+"), Digits(), ByteLevel(false))),
         new(["tekken"], false, true, true, () => Sequence(Split(Cased + @"\p{N}|" + Rest.Replace(@"[\r\n]*|\s*", @"[\r\n/]*|\s*", StringComparison.Ordinal)), ByteLevel(false))),
     ];
 

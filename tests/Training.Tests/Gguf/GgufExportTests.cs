@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using Gradus.Training.Gguf;
 using Gradus.Training.Model;
@@ -72,6 +73,23 @@ public sealed class GgufExportTests : IDisposable
         Assert.Contains("license: apache-2.0", File.ReadAllText(Path.Combine(folder["back"], "README.md")));
     }
 
+    [Fact]
+    public void AQwen3ComesBackBitForBit()
+    {
+        var config = ModelConfig.Parse(JsonDocument.Parse("""
+            {"model_type":"qwen3","vocab_size":320,"hidden_size":64,"num_hidden_layers":2,"num_attention_heads":4,"num_key_value_heads":2,"head_dim":32,"intermediate_size":96,
+             "hidden_act":"silu","rms_norm_eps":1e-6,"rope_theta":1000000,"max_position_embeddings":256,"tie_word_embeddings":true,"eos_token_id":2}
+            """).RootElement);
+        using var model = CausalLm.Create(config, 5);
+        model.Save(folder["model"]);
+        WriteTokenizer(320);
+        GgufExport.Write(folder["model"], folder["out.gguf"], GgufType.F32);
+        GgufImport.Convert(folder["out.gguf"], folder["back"]);
+        using var back = CausalLm.Load(folder["back"]);
+        foreach (var (name, weights) in model.Parameters) Assert.True(weights.detach().bytes.SequenceEqual(back[name].detach().bytes), $"{name} has other bytes");
+        Assert.Equal(config with { BeginToken = 1 }, back.Config);
+    }
+
     [Theory]
     [InlineData("""{"rope_type":"linear","factor":4}""", """{"rope_type":"linear","factor":4}""")]
     [InlineData("""{"type":"yarn","factor":8,"original_max_position_embeddings":64,"beta_fast":16,"beta_slow":2}""", """{"rope_type":"yarn","factor":8,"original_max_position_embeddings":64,"beta_fast":16,"beta_slow":2}""")]
@@ -80,14 +98,14 @@ public sealed class GgufExportTests : IDisposable
     public void RotaryScalingComesBack(string scaling, string expected)
     {
         var json = JsonNode.Parse(File.ReadAllBytes(Path.Combine(Fixtures, "models", "llama", "config.json")))!.AsObject();
-        var config = ModelConfig.Parse(System.Text.Json.JsonSerializer.SerializeToElement(json));
+        var config = ModelConfig.Parse(JsonSerializer.SerializeToElement(json));
         json.Remove("rope_parameters");
         json["rope_scaling"] = JsonNode.Parse(scaling);
         float[]? factors = null;
         GgufMade.Write(folder["out.gguf"], writer =>
         {
             GgufMade.AddBytePairs(writer);
-            factors = GgufRope.Add(writer, System.Text.Json.JsonSerializer.SerializeToElement(json), "llama", config);
+            factors = GgufRope.Add(writer, JsonSerializer.SerializeToElement(json), "llama", config);
         }, first: writer => factors);
         using var file = GgufFile.Open(folder["out.gguf"]);
         Assert.True(JsonNode.DeepEquals(JsonNode.Parse(expected), GgufRope.Read(file, "llama", 16, 512)), GgufRope.Read(file, "llama", 16, 512)!.ToJsonString());

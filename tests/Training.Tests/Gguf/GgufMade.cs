@@ -40,10 +40,12 @@ internal static class GgufMade
         stream.SetLength(stream.Length + bytes);
     }
 
-    public static void AddBytePairs(GgufWriter writer)
+    public static void AddBytePairs(GgufWriter writer) => AddBytePairs(writer, "smollm");
+
+    public static void AddBytePairs(GgufWriter writer, string pre)
     {
         writer.Add("tokenizer.ggml.model", "gpt2");
-        writer.Add("tokenizer.ggml.pre", "smollm");
+        writer.Add("tokenizer.ggml.pre", pre);
         writer.Add("tokenizer.ggml.tokens", (string[])["<a>", "<b>", "<c>", "h", "e", "l", "he", "hel"]);
         writer.Add("tokenizer.ggml.token_type", (int[])[3, 3, 4, 1, 1, 1, 1, 1]);
         writer.Add("tokenizer.ggml.merges", (string[])["h e", "he l"]);

@@ -56,6 +56,9 @@ public sealed class GgufTokenizerImportTests : IDisposable
         foreach (var name in (string[])["smollm", "gpt-2", "llama-bpe", "qwen2", "deepseek-v3", "deepseek-llm", "tekken"])
         {
             Assert.Equal(name, GgufPreTokenizer.Like(GgufPreTokenizer.Of(name).Json())?.Names[0]);
+            GgufMade.Write(folder["made.gguf"], writer => GgufMade.AddBytePairs(writer, name));
+            GgufImport.Convert(folder["made.gguf"], folder[name]);
+            Assert.Equal([7, 2, 6], Tokenizer.Load(folder[name]).Encode("hel<c>he"));
         }
         Assert.Contains("'viking' of a GGUF file is not supported; supported: smollm,", Assert.Throws<InvalidInputException>(() => GgufPreTokenizer.Of("viking")).Message);
     }
@@ -78,6 +81,10 @@ public sealed class GgufTokenizerImportTests : IDisposable
         Assert.Equal("""[{"SpecialToken":{"id":"<s>","type_id":0}},{"Sequence":{"id":"A","type_id":0}}]""", Text(json["post_processor"]!["single"]!));
         Assert.Equal("""{"<s>":{"id":"<s>","ids":[1],"tokens":["<s>"]}}""", Text(json["post_processor"]!["special_tokens"]!));
         var config = JsonNode.Parse(File.ReadAllBytes(Path.Combine(folder["model"], "tokenizer_config.json")))!;
+        var tokenizer = Tokenizer.Load(folder["model"]);
+        Assert.Equal([11, 4, 11, 3, 12, 2], tokenizer.Encode("abc  abc\n<tool></s>"));
+        Assert.Equal([1, 11], tokenizer.Encode("abc", addSpecialTokens: true));
+        Assert.Equal("abc abc\n", tokenizer.Decode([11, 11, 3]));
         Assert.Equal(("<s>", "</s>", "<unk>"), ((string?)config["bos_token"], (string?)config["eos_token"], (string?)config["unk_token"]));
     }
 
