@@ -22,9 +22,9 @@ internal static class CheckProcess
     /// <returns>0; the line on standard output says the rest.</returns>
     public static int Run(string[] args)
     {
-        if (args is not ["--folder", var folder, "--threads", var threads, "--memory", var bytes, .. var gguf])
+        if (args is not ["--folder", var folder, "--threads", var threads, "--memory", var bytes, .. var more])
         {
-            Console.Error.WriteLine("A check is started by the service: check --folder F --threads N --memory B [--gguf G --most M].");
+            Console.Error.WriteLine("A check is started by the service: check --folder F --threads N --memory B [--gguf G --most M | --base B].");
             return 2;
         }
         Posix.LeadGroup();
@@ -35,8 +35,8 @@ internal static class CheckProcess
         JsonObject answer;
         try
         {
-            if (gguf is ["--gguf", var file, "--most", var most]) Convert(file, folder, long.Parse(most));
-            answer = new() { ["found"] = JsonSerializer.SerializeToNode(Look(folder).ToJson()) };
+            if (more is ["--gguf", var file, "--most", var most]) Convert(file, folder, long.Parse(most));
+            answer = new() { ["found"] = JsonSerializer.SerializeToNode(Look(new StoredModel(folder, more is ["--base", var parent] ? parent : null)).ToJson()) };
         }
         catch (Exception refused) when (refused is InvalidInputException or OutOfMemoryException or ExternalException or InvalidOperationException or IOException or NotSupportedException or ArgumentException)
         {
@@ -59,14 +59,14 @@ internal static class CheckProcess
             File.Copy(beside, Path.Combine(folder, Path.GetFileName(beside)), overwrite: true);
     }
 
-    private static ModelDescription Look(string folder)
+    private static ModelDescription Look(StoredModel stored)
     {
-        var found = ModelDescription.Read(folder);
+        var found = ModelDescription.Read(stored);
         var memory = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
         if (found.Parameters * 4 > memory) throw new InvalidInputException($"{found.Parameters:N0} weights take {found.Parameters * 4 >> 20:N0} MB as fp32; this machine has {memory >> 20:N0} MB.", null, "too_large");
-        var tokenizer = Tokenizer.Load(folder);
-        if (ChatTemplate.Load(folder) is { } template) template.Render(JsonSerializer.SerializeToElement(new[] { new { role = "user", content = Text } }));
-        using var model = CausalLm.Load(folder);
+        var tokenizer = Tokenizer.Load(stored.TextFolder);
+        if (ChatTemplate.Load(stored.TextFolder) is { } template) template.Render(JsonSerializer.SerializeToElement(new[] { new { role = "user", content = Text } }));
+        using var model = stored.Load("cpu");
         var tokens = tokenizer.Encode(Text).Take(Math.Min(32, model.Config.MaxPositions)).DefaultIfEmpty(0).ToArray();
         if (tokens.Max() >= model.Config.VocabularySize)
             throw new InvalidInputException($"The tokenizer has the id {tokens.Max()}, the model {model.Config.VocabularySize} tokens: they do not belong together.", "tokenizer.json", "invalid_value");

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Text.Json;
 using Gradus.Api.Jobs;
 using Gradus.Api.Operations;
+using Gradus.Training.Model;
 
 namespace Gradus.Api.Models;
 
@@ -17,14 +18,14 @@ internal sealed class ModelCheck(GradusSettings settings, ILogger<ModelCheck> lo
     /// <summary>What the child found: a <see cref="Training.Model.ModelDescription"/>.</summary>
     /// <exception cref="ApiException">422: the model cannot be loaded; the message says why.</exception>
     /// <param name="gguf">A GGUF file of which the folder is to be made first; null where it is there.</param>
-    public async Task<JsonElement> RunAsync(string folder, string? gguf, CancellationToken cancel)
+    public async Task<JsonElement> RunAsync(StoredModel model, string? gguf, CancellationToken cancel)
     {
         await one.WaitAsync(cancel);
         try
         {
-            var memory = MemoryBeside + (gguf is null ? 2 * new DirectoryInfo(folder).EnumerateFiles().Sum(file => file.Length) : 16 * new FileInfo(gguf).Length);
+            var memory = MemoryBeside + (gguf is null ? 2 * new[] { model.Folder, model.WeightsFolder }.Distinct().Sum(folder => new DirectoryInfo(folder).EnumerateFiles().Sum(file => file.Length)) : 16 * new FileInfo(gguf).Length);
             var threads = settings.ChatThreads == 0 ? Environment.ProcessorCount : settings.ChatThreads;
-            using var child = new Process { StartInfo = StageChild.Command(["check", "--folder", folder, "--threads", $"{threads}", "--memory", $"{memory}", .. gguf is null ? [] : new[] { "--gguf", gguf, "--most", $"{settings.MaxModelBytes}" }]) };
+            using var child = new Process { StartInfo = StageChild.Command(["check", "--folder", model.Folder, "--threads", $"{threads}", "--memory", $"{memory}", .. gguf is null ? [] : new[] { "--gguf", gguf, "--most", $"{settings.MaxModelBytes}" }, .. model.Base is null ? [] : new[] { "--base", model.Base }]) };
             foreach (var (name, value) in ProcessEnvironment.For(threads)) child.StartInfo.Environment[name] = value;
             return await WatchAsync(child, cancel);
         }

@@ -2,6 +2,8 @@ using System.Text.Json.Nodes;
 using Gradus.Api.Operations;
 using Gradus.Persistence;
 using Gradus.Training;
+using Gradus.Training.Lora;
+using Gradus.Training.Model;
 
 namespace Gradus.Api.Models;
 
@@ -50,7 +52,9 @@ internal sealed class ModelImport(ModelCatalog models, StateFolders folders, Gra
             source["format"] = gguf is null ? "huggingface" : "gguf";
             (source["files"], source["skipped"]) = (files.Count, files.Skipped);
             if (gguf is null) Directory.Move(place.Received, place.Made);
-            var found = JsonObject.Create(await check.RunAsync(place.Made, gguf, cancel))!;
+            var parent = gguf is null && Adapter.IsIn(place.Made) ? await LayAsync(place.Made, cancel) : null;
+            var found = JsonObject.Create(await check.RunAsync(new StoredModel(place.Made, parent?.Folder), gguf, cancel))!;
+            if (parent is not null) (found["base"], found["parent"]) = (parent.Id, parent.Id);
             found["source"] = source;
             place.Seal();
             var model = await models.AddAsync(place.Id, name, place.Folder, found.ToJsonString(), CancellationToken.None);
@@ -61,6 +65,19 @@ internal sealed class ModelImport(ModelCatalog models, StateFolders folders, Gra
         {
             throw new ApiException(StatusCodes.Status507InsufficientStorage, "The server's disk is full. Nothing was kept.", null, "disk_full");
         }
+    }
+
+    /// <summary>Finds the base of an adapter by what its adapter_config.json names: an id, an alias, or the last part of a published name or a path; writes its id there.</summary>
+    private async Task<Model> LayAsync(string folder, CancellationToken cancel)
+    {
+        var named = Adapter.ParentOf(folder);
+        var last = named.TrimEnd('/')[(named.TrimEnd('/').LastIndexOf('/') + 1)..];
+        var found = named.Any(char.IsControl) ? null : await models.FindAsync(named, cancel) ?? await models.FindAsync(last, cancel);
+        if (found is null)
+            throw new InvalidInputException($"The adapter is laid on '{named}' (base_model_name_or_path), which is no model here; import that one first and name it '{last}'.", AdapterConfig.File, "invalid_reference");
+        if (found.Details.TryGetProperty("base", out _)) throw new InvalidInputException($"The adapter is laid on {found.Id}, which is an adapter itself; its base must be a whole model.", AdapterConfig.File, "invalid_reference");
+        Adapter.SetParent(folder, found.Id);
+        return found;
     }
 
     /// <summary>What stands in a folder; of a folder in it only a file that belongs to a model, if there is one.</summary>

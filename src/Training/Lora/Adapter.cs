@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Gradus.Training.Model;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -60,6 +61,15 @@ public sealed class Adapter : IDisposable
     /// <summary>The id of the model that a folder's adapter is laid on.</summary>
     /// <exception cref="InvalidInputException">The folder's adapter_config.json is missing, damaged, or names none.</exception>
     public static string ParentOf(string folder) => AdapterConfig.BaseOf(ModelFolder.ReadJson(Path.Combine(folder, AdapterConfig.File)));
+
+    /// <summary>Writes into a folder's adapter_config.json which model it is laid on.</summary>
+    public static void SetParent(string folder, string id)
+    {
+        var file = Path.Combine(folder, AdapterConfig.File);
+        var json = JsonObject.Create(ModelFolder.ReadJson(file))!;
+        json["base_model_name_or_path"] = id;
+        ModelFolder.WriteJson(file, JsonSerializer.SerializeToElement(json));
+    }
 
     /// <summary>Reads PEFT's folder for a model of the same shapes.</summary>
     /// <exception cref="InvalidInputException">Something is missing, damaged, of another shape, or not supported; the message says what.</exception>

@@ -1,5 +1,9 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Gradus.Training.Lora;
+using Gradus.Training.Model;
+using Gradus.Training.Sft;
+using Gradus.Training.Stages;
 using Gradus.Training.Tasks;
 using Xunit;
 
@@ -38,6 +42,29 @@ public sealed class ImportTests(ApiHost host) : IDisposable
         using var deleted = await host.Client.DeleteAsync($"/v1/models/{made.Text("id")}", Requests.Cancel);
         await deleted.OkAsync();
         Assert.False(Directory.Exists(kept));
+    }
+
+    [Fact]
+    public async Task AnAdapterIsLaidOnTheBaseThatItNamesAndKeepsIt()
+    {
+        Write();
+        var name = "base-" + Guid.NewGuid().ToString("N");
+        var whole = (await host.Client.PostOkAsync("/v1/models", Body(new { path = folder, name }))).Text("id");
+        using (var model = CausalLm.Load(folder))
+        {
+            var options = (SftOptions)StageOptions.Parse("sft", JsonElement.Parse("""{"model":"m","dataset":"d","adapter":{"r":2}}"""));
+            model.Attach(Adapter.Create(options.Adapter!, model, "somebody/" + name, 1));
+            Directory.Delete(folder, recursive: true);
+            model.Save(folder);
+        }
+        var made = await host.Client.PostOkAsync("/v1/models", Body(new { path = folder, name = "adapter" }));
+        var kept = Path.Combine(host.Service.StateFolder, "models", made.Text("id"));
+        Assert.Equal((whole, whole, "llama", whole), (made.Text("parent"), made.GetProperty("details").Text("base"), made.Text("family"), Adapter.ParentOf(kept)));
+        using (var used = await host.Client.DeleteAsync($"/v1/models/{whole}", Requests.Cancel)) Assert.Equal("in_use", (await used.ErrorAsync(409)).Text("code"));
+        Adapter.SetParent(folder, "somebody/else");
+        Assert.Equal(("adapter_config.json", "invalid_reference"), ((await RefusedAsync(folder)).Text("param"), (await RefusedAsync(folder)).Text("code")));
+        Adapter.SetParent(folder, made.Text("id"));
+        Assert.Equal("invalid_reference", (await RefusedAsync(folder)).Text("code"));
     }
 
     [Fact]
