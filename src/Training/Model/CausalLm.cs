@@ -30,8 +30,9 @@ public sealed class CausalLm : IDisposable
         foreach (var (name, shape) in WeightNames.Of(config)) weights.Add(new(name, Make(name, shape).requires_grad_(true)));
         foreach (var (name, shape) in WeightNames.Fixed(config)) Make(name, shape);
         embedding_VD = byName[WeightNames.Embedding];
-        norm = Norm(WeightNames.FinalNorm);
-        blocks = [.. Enumerable.Range(0, config.Layers).Select(Block)];
+        norm = new RmsNorm(byName[WeightNames.FinalNorm], config.NormEpsilon);
+        var parts = new DecoderParts(config, byName, Map);
+        blocks = [.. Enumerable.Range(0, config.Layers).Select(parts.Block)];
         Head = config.TieEmbeddings ? new Linear(embedding_VD) : Map("lm_head");
 
         Tensor Make(string name, long[] shape)
@@ -251,37 +252,6 @@ public sealed class CausalLm : IDisposable
     // Not index(): its gradient is added up by several threads without an order, and would differ from run to run.
     private Tensor Embed(Tensor ids_BT) => embedding_VD.index_select(0, ids_BT.view(-1)).view(ids_BT.shape[0], ids_BT.shape[1], Config.HiddenSize);
 
-    private DecoderBlock Block(int layer)
-    {
-        Linear Part(string part) => Map(WeightNames.Layer(layer, part));
-        RmsNorm PartNorm(string part) => Norm(WeightNames.Layer(layer, part));
-        IAttention attention = Config.Latent is { } latent ? Latent(layer, latent, Part) : new Attention(Config, layer, new AttentionWeights(
-            Part("self_attn.q_proj"), Part("self_attn.k_proj"), Part("self_attn.v_proj"), Part("self_attn.o_proj"),
-            Config.QueryKeyNorm ? PartNorm("self_attn.q_norm.weight") : null, Config.QueryKeyNorm ? PartNorm("self_attn.k_norm.weight") : null));
-        IFeedForward feedForward = Config.HasExperts(layer) ? Experts(layer, Config.Experts!, Part) : Gated("mlp", Part);
-        return new DecoderBlock(PartNorm("input_layernorm.weight"), attention, PartNorm("post_attention_layernorm.weight"), feedForward);
-    }
-
-    private LatentAttention Latent(int layer, LatentShape shape, Func<string, Linear> part)
-    {
-        // transformers gives these two norms its default epsilon, whatever the config says.
-        RmsNorm Inner(string name) => new(byName[WeightNames.Layer(layer, name)], 1e-6);
-        var squeezed = shape.QueryRank is not null;
-        return new LatentAttention(Config, shape, layer, new LatentWeights(
-            squeezed ? part("self_attn.q_a_proj") : null, squeezed ? Inner("self_attn.q_a_layernorm.weight") : null, part(squeezed ? "self_attn.q_b_proj" : "self_attn.q_proj"),
-            part("self_attn.kv_a_proj_with_mqa"), Inner("self_attn.kv_a_layernorm.weight"), part("self_attn.kv_b_proj"), part("self_attn.o_proj")));
-    }
-
-    private ExpertFeedForward Experts(int layer, ExpertShape shape, Func<string, Linear> part)
-    {
-        Tensor Weight(string name) => byName[WeightNames.Layer(layer, name)];
-        var router = new ExpertRouter(shape, Weight("mlp.gate.weight"), Weight(WeightNames.Correction));
-        return new ExpertFeedForward(
-            shape, router, Weight("mlp.experts.gate_proj.weight"), Weight("mlp.experts.up_proj.weight"), Weight("mlp.experts.down_proj.weight"), Gated("mlp.shared_experts", part));
-    }
-
-    private static FeedForward Gated(string name, Func<string, Linear> part) => new(part(name + ".gate_proj"), part(name + ".up_proj"), part(name + ".down_proj"));
-
     private Linear Map(string module)
     {
         var map = new Linear(byName[module + ".weight"], byName.GetValueOrDefault(module + ".bias"));
@@ -294,6 +264,4 @@ public sealed class CausalLm : IDisposable
         foreach (var linear in linears.Values) linear.Adapter = null;
         foreach (var (name, map) in adapter?.Maps ?? []) linears[name].Adapter = map;
     }
-
-    private RmsNorm Norm(string name) => new(byName[name], Config.NormEpsilon);
 }

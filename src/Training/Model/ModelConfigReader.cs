@@ -44,7 +44,7 @@ internal static class ModelConfigReader
             Latent = latent,
             Experts = latent is null ? null : DeepSeekReader.Experts(fields, layers),
             NextTokenLayers = latent is null ? 0 : fields.Integer("num_nextn_predict_layers", 0, 0, 16),
-            Dtype = (fields.Text("dtype") ?? fields.Text("torch_dtype")) is "float16" or "bfloat16" ? (fields.Text("dtype") ?? fields.Text("torch_dtype"))! : "float32",
+            Dtype = Dtype(fields),
         };
         UnknownFields.Refuse(fields.Rest);
         return config;
@@ -56,6 +56,15 @@ internal static class ModelConfigReader
         if (!json.TryGetProperty(name, out var value)) return [];
         var items = value.ValueKind == JsonValueKind.Array ? value.EnumerateArray().ToArray() : [value];
         return [.. items.Where(item => item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out var id) && id >= 0 && id < vocabulary).Select(item => item.GetInt32())];
+    }
+
+    /// <summary>What is said of the dtype is what transformers would load with; what the file holds decides. Eight bits need scales beside them, and are refused.</summary>
+    private static string Dtype(ConfigFields fields)
+    {
+        var (current, old) = (fields.Text("dtype"), fields.Text("torch_dtype"));
+        var dtype = current ?? old ?? "float32";
+        if (dtype.StartsWith("float8", StringComparison.Ordinal)) throw fields.Unsupported(current is null ? "torch_dtype" : "dtype", dtype, "float32, float16, bfloat16");
+        return dtype is "float16" or "bfloat16" ? dtype : "float32";
     }
 
     /// <summary>qwen3's heads are 128 wide where nothing is said, whatever the model's width.</summary>

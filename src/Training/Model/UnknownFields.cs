@@ -21,9 +21,9 @@ internal static class UnknownFields
     /// <summary>Words, or their beginnings, by which names of fields speak of the mathematics.</summary>
     private static readonly string[] words =
     [
-        "act", "activation", "adapter", "alibi", "altup", "attention", "attn", "bias", "block", "cap", "capping", "clip", "conv", "cross", "dim", "embedding", "embeddings", "expert", "experts",
+        "act", "activation", "adapter", "alibi", "altup", "attention", "attn", "bias", "block", "cap", "capping", "clip", "compression", "conv", "cross", "dim", "embedding", "embeddings", "expert", "experts",
         "ffn", "gate", "gating", "group", "head", "heads", "hidden", "interleave", "kv", "laurel", "layer", "layers", "layernorm", "ln", "logit", "logits", "lora", "mamba", "mask", "mlp", "moe",
-        "mrope", "multiplier", "mup", "mscale", "norm", "normalization", "normalize", "nope", "ntk", "parallel", "pattern", "pooling", "position", "positional", "positions", "post", "pre", "proj", "projection",
+        "mrope", "multiplier", "mup", "mscale", "norm", "normalization", "normalize", "nope", "ntk", "parallel", "pattern", "pooling", "position", "positional", "positions", "post", "pre", "proj", "projection", "quant", "quantization",
         "qk", "qkv", "query", "key", "value", "rank", "residual", "rope", "rotary", "router", "routing", "scalar", "scale", "scaling", "shared", "shortcut", "sink", "sinks", "skip", "sliding",
         "smolgen", "softcap", "softcapping", "softmax", "ssm", "sparse", "theta", "tie", "tied", "topk", "window", "width", "yarn",
     ];
