@@ -1,4 +1,4 @@
-// The rollouts of one step cut into micro-batches for the trainer. All tokens are counted first, so that the normaliser is the whole step's.
+// The rollouts of one update cut into micro-batches for the trainer. All tokens are counted first, so that the normaliser is the whole update's.
 // Rollouts of groups without spread count there, and are computed only where the divergence from a reference needs them. Rollouts of a group share lines, in
 // which their prompt is computed once.
 using Gradus.Training.Model;
@@ -23,18 +23,24 @@ internal sealed class GrpoBatch
     private readonly double[] advantages;
     private readonly float[]?[] oldLogProbs;
 
-    public GrpoBatch(IReadOnlyList<RolloutGroup> groups, double[] advantages, GrpoOptions options)
+    /// <param name="advantages">Of all rollouts of the groups.</param>
+    /// <param name="places">Those of this update; null for all.</param>
+    public GrpoBatch(IReadOnlyList<RolloutGroup> groups, double[] advantages, GrpoOptions options, IReadOnlyList<int>? places = null)
     {
-        this.advantages = advantages;
-        rollouts = [.. groups.SelectMany(g => g.Rollouts)];
-        rows = [.. groups.SelectMany(g => g.Rollouts.Select(r => new TokenRow([.. g.Prompt.Tokens, .. r.Tokens], g.Prompt.Tokens.Length)))];
+        var all = groups.SelectMany(g => g.Rollouts.Select(r => (Group: g, Rollout: r))).ToArray();
+        var chosen = places ?? [.. Enumerable.Range(0, all.Length)];
+        this.advantages = [.. chosen.Select(place => advantages[place])];
+        rollouts = [.. chosen.Select(place => all[place].Rollout)];
+        rows = [.. chosen.Select(place => new TokenRow([.. all[place].Group.Prompt.Tokens, .. all[place].Rollout.Tokens], all[place].Group.Prompt.Tokens.Length))];
         oldLogProbs = new float[rollouts.Length][];
-        CompletionTokens = rollouts.Sum(r => (long)r.Tokens.Length);
+        var (loss, tokens) = (options.Loss, rollouts.Sum(r => (long)r.Tokens.Length));
+        CompletionTokens = rollouts.Where(r => !Masked(r, loss)).Sum(r => (long)r.Tokens.Length);
         AllTokens = rows.Sum(r => (long)r.Tokens.Length);
-        weights = [.. rollouts.Select(r => GrpoLoss.TokenWeight(options.Loss.LossType, r.Tokens.Length, rollouts.Length, CompletionTokens))];
-        int[] live = [.. Enumerable.Range(0, rollouts.Length).Where(i => advantages[i] != 0 || options.Loss.Beta > 0)];
+        weights = [.. rollouts.Select(r => GrpoLoss.TokenWeight(loss.LossType, r.Tokens.Length, rollouts.Length, tokens, CompletionTokens, options.Rollouts.MaxCompletionLength))];
+        // All entropies are needed to know the highest.
+        int[] live = [.. Enumerable.Range(0, rollouts.Length).Where(i => !Masked(rollouts[i], loss) && (this.advantages[i] != 0 || loss.Beta > 0 || loss.TopEntropyQuantile < 1))];
         Skipped = rollouts.Length - live.Length;
-        int[][] lines = [.. live.GroupBy(i => i / groups[0].Rollouts.Count).SelectMany(group => Lines([.. group], options.Loop.MaxTokensPerMicrobatch))];
+        int[][] lines = [.. live.GroupBy(i => chosen[i] / groups[0].Rollouts.Count).SelectMany(group => Lines([.. group], options.Loop.MaxTokensPerMicrobatch))];
         lineOf = new int[rollouts.Length];
         for (var line = 0; line < lines.Length; line++)
             foreach (var i in lines[line]) lineOf[i] = line;
@@ -46,6 +52,7 @@ internal sealed class GrpoBatch
     /// <summary>Rollouts that no work is done for.</summary>
     public int Skipped { get; }
 
+    /// <summary>Of completions that are not masked.</summary>
     public long CompletionTokens { get; }
 
     /// <summary>Prompts included, once for each rollout (TRL's num_tokens).</summary>
@@ -57,12 +64,12 @@ internal sealed class GrpoBatch
     public TokenBatch Tokens(int[] micro, string device) => TokenBatch.Share([.. micro.GroupBy(i => lineOf[i]).Select(line => line.Select(i => rows[i]).ToArray())], device);
 
     /// <summary>The loss's input; tensors belong to the current dispose scope.</summary>
-    public GrpoLossInput Input(int[] micro, Tensor logProbs_N, Tensor? reference_N, bool firstUpdate)
+    public GrpoLossInput Input(int[] micro, Tensor logProbs_N, Tensor? reference_N, bool firstUpdate, Tensor? chosen_N = null)
     {
         var device = logProbs_N.device;
         var old = firstUpdate ? null : Flat(micro, (i, n) => oldLogProbs[i]![n], device);
         var row_N = tensor(micro.SelectMany((i, row) => Enumerable.Repeat((long)row, rollouts[i].Tokens.Length)).ToArray(), device: device);
-        return new(logProbs_N, old, reference_N, Flat(micro, (i, _) => (float)advantages[i], device), Flat(micro, (i, _) => (float)weights[i], device), ones_like(logProbs_N.detach()), row_N, micro.Length);
+        return new(logProbs_N, old, reference_N, Flat(micro, (i, _) => (float)advantages[i], device), Flat(micro, (i, _) => (float)weights[i], device), ones_like(logProbs_N.detach()), row_N, micro.Length, chosen_N);
     }
 
     /// <summary>Keeps the log-probabilities of the first update: the policy that sampled, as the trainer computes it.</summary>
@@ -89,6 +96,8 @@ internal sealed class GrpoBatch
         }
         return (sum, max);
     }
+
+    private static bool Masked(Rollout rollout, GrpoLossOptions loss) => loss.MaskTruncated && rollout.FinishReason == "length";
 
     /// <summary>The cut of a group's rollouts into lines, like lengths together, that costs least by <see cref="CostlyLine"/>. It depends on the lengths alone.</summary>
     private int[][] Lines(int[] group, int longest)

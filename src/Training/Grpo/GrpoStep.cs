@@ -2,12 +2,14 @@
 // its advantage is how much better it is than its group. Sampled tokens of rollouts with a positive advantage become likelier, the others less likely.
 //   RowOrder (which prompts) -> RolloutCollector (sample, score) -> Advantages -> GrpoBatch (micro-batches, normaliser)
 //   -> per micro-batch: CausalLm -> LogProbs -> GrpoLoss -> backward -> TrainingLoop.Update (clip, AdamW)
-// As in TRL: with several updates on one batch (num_iterations) the first one has ratio 1 by detaching, and what it computed is the old policy of the others.
+// As in TRL: with several updates on one batch (num_iterations, steps_per_generation) the first one has ratio 1 by detaching, and what it computed is the old policy of
+// the others. Unlike TRL: each minibatch's means are over its own tokens and rollouts.
 // Unlike TRL: a group without spread costs no forward, so that entropy is the mean over the tokens that were computed.
 using System.Diagnostics;
 using Gradus.Training.Model;
 using Gradus.Training.Rollouts;
 using Gradus.Training.Stages;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Gradus.Training.Grpo;
@@ -15,25 +17,25 @@ namespace Gradus.Training.Grpo;
 /// <param name="reference">The frozen start of the stage; null where beta is 0.</param>
 internal sealed class GrpoStep(GrpoOptions options, TrainingLoop loop, ReferencePolicy? reference, RowOrder order, RolloutCollector collector, StageContext context)
 {
-    private GrpoBatch? batch;
+    private GrpoBatch[] batches = [];
     private AdvantageSet? advantages;
 
     /// <summary>Whether the next step samples anew: only then is a checkpoint all that it needs.</summary>
-    public bool Ends(int step) => step % options.NumIterations == 0;
+    public bool Ends(int step) => step % options.UpdatesPerBatch == 0;
 
     /// <param name="step">The optimizer update, from 1.</param>
     public StepRecord Run(int step)
     {
         List<Metric> metrics = [];
         IReadOnlyList<Sample> samples = [];
-        if ((step - 1) % options.NumIterations == 0)
+        if ((step - 1) % options.UpdatesPerBatch == 0)
         {
-            var groups = collector.Collect(order.Batch(((step - 1) / options.NumIterations) + 1, options.Rollouts.PromptsPerStep), "rollout", step);
+            var groups = collector.Collect(order.Batch(((step - 1) / options.UpdatesPerBatch) + 1, options.Rollouts.PromptsPerStep), "rollout", step);
             if (groups.All(g => g.Rollouts.All(r => r.Score.Total is null)))
                 context.Warn($"No reward applied to any rollout of step {step}: the rows lack what the rewards ask for (accuracy and last_number an answer, language_consistency a language). Nothing was learned.");
             advantages = Advantages.Of([.. groups.SelectMany(g => g.Rollouts).Select(r => r.Score.Total)], options.Rollouts.NumGenerations, options.ScaleRewards);
-            batch = new GrpoBatch(groups, advantages.Values, options);
-            loop.Tokens += batch.AllTokens;
+            batches = Batches(groups, advantages.Values, step);
+            loop.Tokens += batches.Sum(batch => batch.AllTokens);
             samples = RolloutMetrics.Samples(groups, advantages.Values, step - 1);
             metrics.AddRange(RolloutMetrics.Of(groups, options.Phrases));
             metrics.Add(new("reward", advantages.Reward));
@@ -41,36 +43,74 @@ internal sealed class GrpoStep(GrpoOptions options, TrainingLoop loop, Reference
             metrics.Add(new("frac_reward_zero_std", advantages.FracRewardZeroStd));
             metrics.Add(new("rollout_tokens_per_second", collector.TokensPerSecond));
         }
-        metrics.AddRange(Train(step, batch!));
+        metrics.AddRange(Train(step));
         return new(step, metrics, samples);
     }
 
-    private List<Metric> Train(int step, GrpoBatch batch)
+    private GrpoBatch[] Batches(IReadOnlyList<RolloutGroup> groups, double[] values, int step)
+    {
+        if (options.StepsPerGeneration == 1) return [new(groups, values, options)];
+        int[] places = [.. Enumerable.Range(0, values.Length)];
+        DerivedRandom.For(context.Seed, "minibatches", step).Shuffle(places.AsSpan());
+        return [.. places.Chunk(places.Length / options.StepsPerGeneration).Select(part => new GrpoBatch(groups, values, options, part))];
+    }
+
+    private List<Metric> Train(int step)
     {
         var clock = Stopwatch.StartNew();
-        var first = (step - 1) % options.NumIterations == 0;
+        var place = (step - 1) % options.UpdatesPerBatch;
+        var batch = batches[place % batches.Length];
         var sums = new GrpoSums();
         using (loop.Products())
         {
-            foreach (var micro in batch.MicroBatches) Train(micro, batch, first, sums);
+            // The other minibatches meet a policy that has moved on: what sampled them is kept now.
+            if (place == 0) foreach (var later in batches.Skip(1)) Look(later, sums, null);
+            float? threshold = null;
+            if (options.Loss.TopEntropyQuantile < 1)
+            {
+                List<float> entropies = [];
+                Look(batch, null, entropies);
+                threshold = GrpoLoss.EntropyThreshold(entropies, options.Loss.TopEntropyQuantile);
+            }
+            foreach (var micro in batch.MicroBatches) Train(micro, batch, place == 0, threshold, sums);
         }
         var (norm, rate) = loop.Update(step);
         return sums.Metrics(batch, options.Loss, norm, rate, loop.Tokens, clock.Elapsed.TotalSeconds);
     }
 
-    private void Train(int[] micro, GrpoBatch batch, bool first, GrpoSums sums)
+    private void Train(int[] micro, GrpoBatch batch, bool first, float? threshold, GrpoSums sums)
     {
         using var scope = NewDisposeScope();
         using var tokens = batch.Tokens(micro, context.Request.Device);
         var pass = loop.Forward(tokens);
         var (logProbs_N, entropy_N) = LogProbs.Of(loop.Model, pass.Hidden_BTD, tokens, options.Rollouts.Temperature);
-        var output = GrpoLoss.Of(batch.Input(micro, logProbs_N, reference?.LogProbs(tokens, options.Rollouts.Temperature), first), options.Loss);
+        var chosen_N = threshold is { } lowest ? entropy_N.detach().ge(lowest).to(ScalarType.Float32) : null;
+        var output = GrpoLoss.Of(batch.Input(micro, logProbs_N, reference?.LogProbs(tokens, options.Rollouts.Temperature), first, chosen_N), options.Loss);
         context.Progress("backward");
         pass.Backward(output.Loss);
         sums.Add(output, entropy_N);
-        if (!first) return;
+        if (first) Keep(micro, batch, logProbs_N, sums);
+    }
+
+    /// <summary>A batch as the policy sees it now, without learning from it: its log-probabilities are kept where there are sums, its entropies collected where there is a list.</summary>
+    private void Look(GrpoBatch batch, GrpoSums? sums, List<float>? entropies)
+    {
+        foreach (var micro in batch.MicroBatches)
+        {
+            context.Progress("forward");
+            using var scope = NewDisposeScope();
+            using var noGradient = no_grad();
+            using var tokens = batch.Tokens(micro, context.Request.Device);
+            var (logProbs_N, entropy_N) = LogProbs.Of(loop.Model, loop.Model.Hidden(tokens), tokens, options.Rollouts.Temperature);
+            if (sums is not null) Keep(micro, batch, logProbs_N, sums);
+            entropies?.AddRange(entropy_N.cpu().contiguous().data<float>().ToArray());
+        }
+    }
+
+    private void Keep(int[] micro, GrpoBatch batch, Tensor logProbs_N, GrpoSums sums)
+    {
         var computed = logProbs_N.detach().cpu().contiguous().data<float>().ToArray();
-        sums.AddDifference(batch.SamplingDifference(micro, computed));
-        if (options.NumIterations > 1) batch.KeepOld(micro, computed);
+        sums.AddDifference(batch.SamplingDifference(micro, computed), computed.Length);
+        if (options.UpdatesPerBatch > 1) batch.KeepOld(micro, computed);
     }
 }

@@ -35,12 +35,37 @@ public sealed class GrpoBatchTests
         }));
     }
 
+    [Fact]
+    public void Completions_that_were_cut_off_teach_nothing_where_they_are_masked()
+    {
+        var group = Group(10, 4, 6, 8);
+        group = group with { Rollouts = [group.Rollouts[0], group.Rollouts[1] with { FinishReason = "length" }, group.Rollouts[2]] };
+        var batch = Batch(1000, [group], [1, -1, 1], ",\"mask_truncated_completions\":true,\"loss_type\":\"bnpo\",\"beta\":0.1");
+        Assert.Equal([0, 2], Assert.Single(batch.MicroBatches).Order());
+        Assert.Equal((3, 1, 12, 48), (batch.Rollouts, batch.Skipped, batch.CompletionTokens, batch.AllTokens));
+        // bnpo: the mean over the tokens that count; dapo, as TRL, over all.
+        using var scope = TorchSharp.torch.NewDisposeScope();
+        float Weight(GrpoBatch of) => of.Input(of.MicroBatches[0], TorchSharp.torch.zeros(12), null, true).Weights_N.data<float>()[0];
+        Assert.Equal(1f / 12, Weight(batch), 1e-7f);
+        Assert.Equal(1f / 18, Weight(Batch(1000, [group], [1, -1, 1], ",\"mask_truncated_completions\":true")), 1e-7f);
+    }
+
+    [Fact]
+    public void A_minibatch_counts_its_own_rollouts()
+    {
+        var options = (GrpoOptions)StageOptions.Parse("grpo", JsonDocument.Parse("""{"model":"m","dataset":"d","rewards":[{"name":"format"}],"max_tokens_per_microbatch":1000}""").RootElement);
+        var batch = new GrpoBatch([Group(20, 5, 6, 7), Group(30, 4, 9, 2)], [1, 0, -1, 1, -1, 2], options, [5, 0, 4]);
+        Assert.Equal((3, 0, 2 + 5 + 9, 32 + 25 + 39), (batch.Rollouts, batch.Skipped, batch.CompletionTokens, batch.AllTokens));
+        using var tokens = batch.Tokens(batch.MicroBatches[0], "cpu");
+        Assert.Equal(16, tokens.Targets_N.numel());
+    }
+
     private static RolloutGroup Group(int prompt, params int[] lengths) =>
         new(default, new("", [.. Enumerable.Range(1, prompt)], ""), [.. lengths.Select((length, place) => new Rollout([.. Enumerable.Repeat(place, length)], new float[length], "", "stop", new([], null)))]);
 
-    private static GrpoBatch Batch(int budget, RolloutGroup[] groups, double[] advantages)
+    private static GrpoBatch Batch(int budget, RolloutGroup[] groups, double[] advantages, string more = "")
     {
-        var options = (GrpoOptions)StageOptions.Parse("grpo", JsonDocument.Parse($$"""{"model":"m","dataset":"d","rewards":[{"name":"format"}],"max_tokens_per_microbatch":{{budget}}}""").RootElement);
+        var options = (GrpoOptions)StageOptions.Parse("grpo", JsonDocument.Parse($$"""{"model":"m","dataset":"d","rewards":[{"name":"format"}],"max_tokens_per_microbatch":{{budget}}{{more}} }""").RootElement);
         return new(groups, advantages, options);
     }
 }

@@ -16,13 +16,12 @@ public sealed class GrpoLossTests
         {
             foreach (var one in file.GetProperty("cases").EnumerateArray())
             {
-                // The other losses are declared by their type, and are not made yet.
-                if (one.GetProperty("options").GetProperty("loss_type").GetString() is not ("grpo" or "dapo")) continue;
-                Check(file, one, one.GetProperty("name").GetString()!);
+                // Whole, and cut into micro-batches of rollouts that are added up.
+                foreach (var size in new[] { int.MaxValue, 1, 3 }) Check(file, one, one.GetProperty("name").GetString()!, size);
                 cases++;
             }
         }
-        Assert.True(cases >= 10, $"{cases} cases");
+        Assert.True(cases >= 16, $"{cases} cases");
     }
 
     [Fact]
@@ -38,7 +37,34 @@ public sealed class GrpoLossTests
         Assert.NotEqual(0, values.grad!.data<float>()[0]);
     }
 
-    private static void Check(JsonElement file, JsonElement one, string name)
+    [Theory]
+    [InlineData(0.5, 2.5f)]
+    [InlineData(1.0, 1f)]
+    [InlineData(0.25, 3.25f)] // torch.quantile([1, 2, 3, 4], 0.75)
+    [InlineData(0.001, 3.997f)]
+    public void The_top_share_of_entropies_begins_at_torch_s_quantile(double share, float expected) => Assert.Equal(expected, GrpoLoss.EntropyThreshold([3, 1, 4, 2], share), 1e-6f);
+
+    [Fact]
+    public void A_token_of_low_entropy_carries_the_divergence_alone()
+    {
+        using var scope = NewDisposeScope();
+        (float Loss, float[] Gradient) Of(double beta, float[] chosen)
+        {
+            var values = tensor(new[] { -1f, -2f }).requires_grad_();
+            var ones = torch.ones(2);
+            var output = GrpoLoss.Of(new(values, tensor(new[] { -1.1f, -2.1f }), tensor(new[] { -1.5f, -1.5f }), ones, ones, ones, tensor(new[] { 0L, 1L }), 2, tensor(chosen)), new GrpoLossOptions { Beta = beta });
+            output.Loss.backward();
+            return (output.Loss.item<float>(), values.grad!.data<float>().ToArray());
+        }
+
+        var (plain, divergence, both) = (Of(0, [1, 0]), Of(0.5, [0, 0]), Of(0.5, [1, 0]));
+        Assert.Equal(0, plain.Gradient[1]);
+        Assert.NotEqual(0, plain.Gradient[0]);
+        Assert.Equal(plain.Loss + divergence.Loss, both.Loss, 1e-6f);
+        Assert.Equal(divergence.Gradient[1], both.Gradient[1], 1e-6f);
+    }
+
+    private static void Check(JsonElement file, JsonElement one, string name, int size)
     {
         using var scope = NewDisposeScope();
         var given = one.GetProperty("options");
@@ -54,29 +80,37 @@ public sealed class GrpoLossTests
         var mask = Flat(file, "mask");
         int rows = file.GetProperty("mask").GetArrayLength(), width = mask.Length / rows;
         var lengths = Enumerable.Range(0, rows).Select(r => (int)mask.Skip(r * width).Take(width).Sum()).ToArray();
-        var row = Enumerable.Range(0, mask.Length).Select(i => (long)(i / width)).ToArray();
-        var weights = row.Select(r => (float)GrpoLoss.TokenWeight(options.LossType, lengths[r], rows, lengths.Sum())).ToArray();
+        var weights = lengths.Select(length => (float)GrpoLoss.TokenWeight(options.LossType, length, rows, lengths.Sum(), lengths.Sum(), given.GetProperty("max_completion_length").GetInt32())).ToArray();
         var advantages = file.GetProperty("advantages").EnumerateArray().Select(a => a.GetSingle()).ToArray();
-        var logProbs = tensor(Flat(file, "logprobs")).requires_grad_();
-        var output = GrpoLoss.Of(
-            new(logProbs, one.GetProperty("on_policy").GetBoolean() ? null : tensor(Flat(file, "old_logprobs")), tensor(Flat(file, "ref_logprobs")),
-                tensor(row.Select(r => advantages[r]).ToArray()), tensor(weights), tensor(mask), tensor(row), rows), options);
-        output.Loss.backward();
-
-        Assert.True(Math.Abs(one.GetProperty("loss").GetDouble() - output.Loss.item<float>()) < 1e-5, $"{name}: loss {output.Loss.item<float>()}");
-        var gradient = logProbs.grad!.data<float>().ToArray();
+        var (onPolicy, now, old, reference) = (one.GetProperty("on_policy").GetBoolean(), Flat(file, "logprobs"), Flat(file, "old_logprobs"), Flat(file, "ref_logprobs"));
         var expected = one.GetProperty("grad").EnumerateArray().SelectMany(r => r.EnumerateArray()).Select(v => v.GetSingle()).ToArray();
-        for (var i = 0; i < expected.Length; i++) Assert.True(Math.Abs(expected[i] - gradient[i]) < 1e-6, $"{name}: gradient {i} is {gradient[i]}, not {expected[i]}");
+        var (loss, low, high, lowMin, highMax, kl) = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0);
+        for (var first = 0; first < rows; first += Math.Min(size, rows))
+        {
+            int count = Math.Min(size, rows - first), start = first * width, end = (first + count) * width;
+            Tensor Spread(float[] byRow) => tensor(Enumerable.Range(start, end - start).Select(i => byRow[i / width]).ToArray());
+            var logProbs = tensor(now[start..end]).requires_grad_();
+            var row = Enumerable.Range(start, end - start).Select(i => (long)((i / width) - first)).ToArray();
+            var output = GrpoLoss.Of(
+                new(logProbs, onPolicy ? null : tensor(old[start..end]), tensor(reference[start..end]), Spread(advantages), Spread(weights), tensor(mask[start..end]), tensor(row), count), options);
+            output.Loss.backward();
+            var gradient = logProbs.grad!.data<float>().ToArray();
+            for (var i = start; i < end; i++) Assert.True(Math.Abs(expected[i] - gradient[i - start]) < 1e-6, $"{name}: gradient {i} is {gradient[i - start]}, not {expected[i]}");
+            (loss, low, high, kl) = (loss + output.Loss.item<float>(), low + output.Clipped.Low, high + output.Clipped.High, kl + output.KlSum);
+            (lowMin, highMax) = (Math.Min(lowMin, output.LowMin), Math.Max(highMax, output.HighMax));
+        }
 
+        Assert.True(Math.Abs(one.GetProperty("loss").GetDouble() - loss) < 1e-5, $"{name}: loss {loss}");
         double counted = options.SequenceLevel ? rows : lengths.Sum();
         var metrics = new Dictionary<string, double>
         {
-            ["kl"] = output.KlSum / lengths.Sum(),
-            ["clip_ratio/low_mean"] = output.Clipped.Low / counted,
-            ["clip_ratio/high_mean"] = output.Clipped.High / counted,
-            ["clip_ratio/region_mean"] = (output.Clipped.Low + output.Clipped.High) / counted,
-            ["clip_ratio/low_min"] = output.LowMin,
-            ["clip_ratio/high_max"] = output.HighMax,
+            ["kl"] = kl / lengths.Sum(),
+            ["clip_ratio/low_mean"] = low / counted,
+            ["clip_ratio/high_mean"] = high / counted,
+            ["clip_ratio/region_mean"] = (low + high) / counted,
+            ["clip_ratio/low_min"] = lowMin,
+            ["clip_ratio/high_max"] = highMax,
+            ["cispo_clip_ratio"] = high / counted,
         };
         foreach (var metric in one.GetProperty("metrics").EnumerateObject().Where(m => m.Name != "entropy"))
             Assert.True(Math.Abs(metric.Value.GetDouble() - metrics[metric.Name]) < 1e-5, $"{name}: {metric.Name} is {metrics[metric.Name]}, not {metric.Value}");

@@ -116,6 +116,28 @@ public sealed class StageTests
         Assert.Contains("no row", error.Message);
     }
 
+    [Theory]
+    [InlineData("\"loss_type\":\"grpo\",\"beta\":0.01")]
+    [InlineData("\"loss_type\":\"cispo\",\"top_entropy_quantile\":0.5")]
+    [InlineData("\"loss_type\":\"sapo\",\"mask_truncated_completions\":true")]
+    [InlineData("\"loss_type\":\"luspo\",\"importance_sampling_level\":\"sequence\"")]
+    public void Rollouts_are_split_into_minibatches_and_passed_over_again_and_resuming_changes_nothing(string loss)
+    {
+        using var stages = new StageHarness().WithBase();
+        var options = $$"""
+            {"model":"base","dataset":"problems","max_steps":8,"prompts_per_step":4,"num_generations":4,"max_completion_length":24,"learning_rate":0.003,"save_steps":4,
+             "steps_per_generation":2,"num_iterations":2,"rewards":[{"name":"language_consistency"},{"name":"format"}],{{loss}}}
+            """;
+        stages.Datasets["problems"] = [.. stages.Datasets["documents"].Select((row, i) => JsonSerializer.SerializeToElement(new { prompt = row.GetProperty("prompt").GetString(), language = i % 2 == 0 ? "en" : "zh" }))];
+        var journal = new MemoryJournal();
+        stages.Run("grpo", "whole", options, journal);
+        Assert.Equal([16, 0, 0, 0, 16, 0, 0, 0], journal.Steps.Values.Select(step => step.Samples.Count));
+        Assert.All(journal.Steps.Values, step => Assert.True(double.IsFinite(step.Metrics.Single(m => m.Name == "loss").Value)));
+        Assert.InRange(journal.Metric(1, "sampling/sampling_logp_difference/max"), 0, 1e-3);
+        var broken = stages.RunBroken("grpo", "broken", options, 4).Journal;
+        Assert.Equal(journal.Everything(), broken.Everything());
+    }
+
     [Fact]
     public void Groups_without_spread_cost_nothing_and_the_step_is_still_one()
     {
