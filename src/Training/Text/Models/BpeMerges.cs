@@ -1,3 +1,6 @@
+using System.Buffers.Binary;
+using System.Numerics;
+using System.Security.Cryptography;
 using System.Text.Json;
 
 namespace Gradus.Training.Text.Models;
@@ -5,13 +8,24 @@ namespace Gradus.Training.Text.Models;
 /// <summary>The merge rules of a BPE model.</summary>
 internal sealed class BpeMerges
 {
-    private readonly Dictionary<long, int> ranks;
+    /// <summary>Another in each process: nobody can write a file whose pairs all ask for one place.</summary>
+    private static readonly ulong multiplier = BinaryPrimitives.ReadUInt64LittleEndian(RandomNumberGenerator.GetBytes(8)) | 1;
+
+    private readonly (ulong Pair, int Rank)[] places; // a pair lies at the place its hash says or the next free one; 0 is a free place
     private readonly int[] merged;
 
-    private BpeMerges(Dictionary<long, int> ranks, int[] merged) => (this.ranks, this.merged) = (ranks, merged);
+    private BpeMerges(int count)
+    {
+        merged = new int[count];
+        places = new (ulong, int)[(int)BitOperations.RoundUpToPowerOf2((uint)Math.Max(count, 8)) * 2];
+    }
 
     /// <summary>The rank of a pair of ids, the least is merged first; <see cref="int.MaxValue"/> for a pair without a rule.</summary>
-    public int Rank(int left, int right) => ranks.TryGetValue(Key(left, right), out var rank) ? rank : int.MaxValue;
+    public int Rank(int left, int right)
+    {
+        ref readonly var place = ref places[Place(left, right)];
+        return place.Pair == 0 ? int.MaxValue : place.Rank;
+    }
 
     /// <summary>The id that the rule of this rank makes.</summary>
     public int Merged(int rank) => merged[rank];
@@ -24,27 +38,40 @@ internal sealed class BpeMerges
     {
         if (!TokenizerJson.Has(model, "merges", out var list) || list.ValueKind != JsonValueKind.Array)
             throw new InvalidInputException("tokenizer.json: 'model.merges' must be a list.", "model.merges", "missing");
-        var ranks = new Dictionary<long, int>(list.GetArrayLength());
-        var merged = new int[list.GetArrayLength()];
+        var merges = new BpeMerges(list.GetArrayLength());
         var rank = 0;
         foreach (var entry in list.EnumerateArray())
         {
             var (left, right) = Parts(entry, rank);
             if (left.Length == 0 || right.Length == 0) throw Malformed(rank);
-            ranks[Key(Id(left), Id(right))] = rank; // the last one counts, as in the format's own reader
-            merged[rank] = Id(left + right);
+            merges.Add(Id(left), Id(right), rank, Id(left + right));
             rank++;
         }
 
-        return new BpeMerges(ranks, merged);
+        return merges;
 
         int Id(string token) => vocabulary.TryGetValue(token, out var id)
             ? id
             : throw new InvalidInputException($"tokenizer.json: 'model.merges[{rank}]' needs the token '{TokenizerJson.Shortened(token)}', which is not in the vocabulary.", "model.merges");
     }
 
-    // One to one. A long hashes as its upper half xor its lower one, so unmixed all pairs of a token with itself would lie in one place.
-    private static long Key(int left, int right) => unchecked((((long)left << 32) | (uint)right) * (long)0x9E3779B97F4A7C15);
+    // Of a pair twice the last one counts, as in the format's own reader.
+    private void Add(int left, int right, int rank, int result)
+    {
+        places[Place(left, right)] = (Pair(left, right), rank);
+        merged[rank] = result;
+    }
+
+    // Less than half of the places are taken, so the walk is short.
+    private int Place(int left, int right)
+    {
+        var pair = Pair(left, right);
+        var place = (int)((pair * multiplier) >> (64 - BitOperations.Log2((uint)places.Length)));
+        while (places[place].Pair != pair && places[place].Pair != 0) place = (place + 1) & (places.Length - 1);
+        return place;
+    }
+
+    private static ulong Pair(int left, int right) => ((ulong)(left + 1) << 32) | (uint)right;
 
     private static (string Left, string Right) Parts(JsonElement entry, int rank)
     {
