@@ -61,13 +61,18 @@ public sealed class ModelCatalog(IDbContextFactory<GradusDb> databases, NpgsqlDa
 
     /// <summary>Makes an imported model's row; from here on it is listed.</summary>
     /// <param name="details">A JSON object.</param>
-    public async Task<Model> AddAsync(string id, string name, string folder, string details, CancellationToken cancellationToken)
+    /// <param name="laidOn">Of an adapter: its base, which nobody deletes meanwhile.</param>
+    /// <returns>Null, and nothing was written, where that base is gone.</returns>
+    public async Task<Model?> AddAsync(string id, string name, string folder, string details, string? laidOn, CancellationToken cancellationToken)
     {
         await using (var connection = await source.OpenConnectionAsync(cancellationToken))
         {
+            await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            if (laidOn is not null && (await connection.Statement("select id from models where id = $1 for share", laidOn).ListAsync(reader => reader.GetString(0), cancellationToken)).Count == 0) return null;
             var replaced = 0;
             await connection.Statement("insert into models (id, name, folder, details) values ($1, $2, $3, $4::jsonb)", id, name, folder, PostgresText.CleanJson(details, ref replaced))
                 .ExecuteAsync(cancellationToken);
+            await transaction.CommitAsync(cancellationToken);
         }
         return (await FindAsync(id, cancellationToken))!;
     }

@@ -6,7 +6,7 @@ namespace Gradus.Repo.Tests;
 public sealed partial class MetricsPageTests
 {
     // Where stages make metrics; in Rewards and elsewhere the same spelling means other things.
-    private static readonly string[] Folders = ["Evaluation", "Grpo", "Rollouts", "Sft", "Stages"];
+    private static readonly string[] Folders = ["Evaluation", "Export", "Grpo", "Rollouts", "Sft", "Stages"];
 
     [Fact]
     public void The_page_of_metrics_names_what_the_code_names_and_nothing_else()

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Text.RegularExpressions;
 using Gradus.Api.Operations;
 using Gradus.Training;
+using Gradus.Training.Lora;
 using Gradus.Training.Model;
 
 namespace Gradus.Api.Models;
@@ -92,6 +93,19 @@ internal sealed partial class ImportedFiles(string folder, long mostBytes)
         if (pickles is [var pickle, ..])
             throw new InvalidInputException($"'{pickle}' is refused: pickle files (.bin, .pt, .pth, .ckpt) can run programs. Convert the weights to safetensors (transformers: save_pretrained(..., safe_serialization=True)).", pickle, "pickle_refused");
         throw new InvalidInputException($"There are no weights: expected is model.safetensors, shards of it with model.safetensors.index.json, adapter_model.safetensors, or one .gguf. {Count} files were taken, {Skipped} have names that no model's file has.", null, "missing");
+    }
+
+    /// <summary>Whether what came is an adapter. Beside whole weights its files are left out: the weights may have it in them.</summary>
+    public bool IsAdapter()
+    {
+        if (!taken.ContainsKey(AdapterConfig.File)) return false;
+        if (!taken.Keys.Any(name => IsWeights(name) && name != Adapter.WeightsFile) && taken.ContainsKey(Adapter.WeightsFile)) return true;
+        foreach (var name in new[] { AdapterConfig.File, Adapter.WeightsFile }.Where(taken.Remove))
+        {
+            File.Delete(Path.Combine(folder, name));
+            Skipped++;
+        }
+        return false;
     }
 
     private static bool IsWeights(string name) => name is "model.safetensors" or "adapter_model.safetensors" || Shard().IsMatch(name);

@@ -7,7 +7,8 @@ namespace Gradus.Api.Models;
 /// <summary>A model that lies on the server's disk.</summary>
 /// <param name="Path">A folder in Hugging Face layout or a .gguf file, below one of the folders of the setting <c>Gradus:ModelRoots</c> (default: <c>imports</c> in the state folder); absolute, or relative to one of these. It is copied.</param>
 /// <param name="Name">What to call it, 1 to 200 characters; default the folder's name.</param>
-internal sealed record ImportRequest(string Path, string? Name = null);
+/// <param name="Base">Of a PEFT adapter: the id or alias of the model it is laid on; default the <c>base_model_name_or_path</c> of its adapter_config.json.</param>
+internal sealed record ImportRequest(string Path, string? Name = null, string? Base = null);
 
 /// <summary>What files to make of a model; the options of the stage export.</summary>
 /// <param name="Format">huggingface (default), peft (an adapter by itself) or gguf.</param>

@@ -14,6 +14,8 @@ internal static class ModelEndpoints
 
     private static readonly TextQuery name = new("name", 200, "What to call an upload. Beside a path, and in a form, it is a field.");
 
+    private static readonly TextQuery parent = new("base", 200, "Of an adapter: the model it is laid on, where its adapter_config.json names another. Beside a path, and in a form, it is a field.");
+
     private static readonly TextQuery sha256 = new("sha256", 64, "The upload's SHA-256 in hexadecimal; another one is refused. In a form it is a field.");
 
     private const string ExportExample = """{"format": "huggingface", "dtype": "bfloat16", "max_shard_size": "5GB"}""";
@@ -24,9 +26,9 @@ internal static class ModelEndpoints
     {
         app.MapPost("/v1/models", ImportAsync)
             .Describe("Models", "Import a model", "Of a folder of the server (JSON with `path`, below a folder that the setting Gradus:ModelRoots allows), or uploaded: a plain tar of the files or one .gguf, as the body (?name=...&sha256=...) or as a "
-                + "form with `name` and `sha256`, then `file`. Files in Hugging Face layout: config.json, safetensors (one file, or shards with their index), tokenizer.json, tokenizer_config.json or chat_template.jinja, generation_config.json. "
+                + "form with `name`, `base` and `sha256`, then `file`. Files in Hugging Face layout: config.json, safetensors (one file, or shards with their index), tokenizer.json, tokenizer_config.json or chat_template.jinja, generation_config.json; or a PEFT adapter, whose base must be here (`base`, or its own base_model_name_or_path). "
                 + "The answer comes when the model has been loaded once (minutes for a large one: give your client the time); whatever goes wrong, or a client that goes away, leaves nothing, and the import starts again. 422 where it cannot be loaded.")
-            .WithQuery(name, sha256).Takes<ImportRequest>(Example).TakesBytes(ModelUpload.Tar).TakesBytes(ModelUpload.Bytes).TakesBytes(ModelUpload.Multipart, "name", "sha256").Returns<ModelContract>(201);
+            .WithQuery(name, parent, sha256).Takes<ImportRequest>(Example).TakesBytes(ModelUpload.Tar).TakesBytes(ModelUpload.Bytes).TakesBytes(ModelUpload.Multipart, "name", "base", "sha256").Returns<ModelContract>(201);
         app.MapGet("/v1/models", ListAsync).Describe("Models", "List models", "Newest first.").WithQuery(Paging.Limit, Paging.After).Returns<ListContract<ModelContract>>(200);
         app.MapGet("/v1/models/{id}", FindAsync)
             .Describe("Models", "Look at a model", "By id, or by alias: the name of a recipe stands for the newest result of that recipe, the name of an imported model for the newest of that name. With all it was made of, in `lineage`.").WithPath("id", "The model's id or alias.", "tiny").Returns<ModelContract>(200);
@@ -53,9 +55,9 @@ internal static class ModelEndpoints
 
     private static async Task<IResult> ImportAsync(HttpContext context, ModelImport import, ModelUpload upload, ModelCatalog models, NpgsqlDataSource database)
     {
-        var wanted = new UploadFields(name.Read(context), sha256.Read(context));
+        var wanted = new UploadFields(name.Read(context), sha256.Read(context), parent.Read(context));
         var isPath = JsonBody.RequireType(context.Request, Json, ModelUpload.Tar, ModelUpload.Bytes, ModelUpload.Multipart) == Json;
-        if (isPath && wanted != new UploadFields(null, null)) throw new InvalidInputException("Beside a path the name stands in the body, not in the query.", wanted.Name is null ? "sha256" : "name");
+        if (isPath && wanted != new UploadFields(null, null, null)) throw new InvalidInputException("Beside a path these fields stand in the body, not in the query.", wanted.Name is not null ? "name" : wanted.Base is not null ? "base" : "sha256");
         var model = isPath ? await import.FolderAsync(await JsonBody.ReadAsync<ImportRequest>(context), context.RequestAborted) : await upload.TakeAsync(context, wanted);
         return Results.Created($"/v1/models/{model.Id}", await FindAsync(model.Id, models, database, context.RequestAborted));
     }

@@ -17,7 +17,7 @@ internal sealed class ModelImport(ModelCatalog models, StateFolders folders, Gra
     public Task<Model> FolderAsync(ImportRequest request, CancellationToken cancel)
     {
         var path = request.Path.Length > 1 ? request.Path.TrimEnd('/') : request.Path;
-        return RunAsync(request.Name ?? DefaultName(path), async files =>
+        return RunAsync(request.Name ?? DefaultName(path), request.Base, async files =>
         {
             using var source = RootedFile.Open(path, settings.ModelRoots);
             if (source.IsFile) await TakeAsync(source, Path.GetFileName(path), files, cancel);
@@ -40,7 +40,8 @@ internal sealed class ModelImport(ModelCatalog models, StateFolders folders, Gra
 
     /// <summary>Fills a place, looks at what came, and lists it.</summary>
     /// <param name="fill">Takes the files; gives back where they came from.</param>
-    public async Task<Model> RunAsync(string name, Func<ImportedFiles, Task<JsonObject>> fill, CancellationToken cancel)
+    /// <param name="laidOn">Of an adapter: its base's id or alias; null: the one its config names.</param>
+    public async Task<Model> RunAsync(string name, string? laidOn, Func<ImportedFiles, Task<JsonObject>> fill, CancellationToken cancel)
     {
         Require(name);
         try
@@ -51,13 +52,16 @@ internal sealed class ModelImport(ModelCatalog models, StateFolders folders, Gra
             var gguf = files.Gguf();
             source["format"] = gguf is null ? "huggingface" : "gguf";
             (source["files"], source["skipped"]) = (files.Count, files.Skipped);
+            var isAdapter = gguf is null && files.IsAdapter();
+            if (laidOn is not null && !isAdapter) throw new InvalidInputException("'base' is for adapters; what came is a whole model.", "base");
             if (gguf is null) Directory.Move(place.Received, place.Made);
-            var parent = gguf is null && Adapter.IsIn(place.Made) ? await LayAsync(place.Made, cancel) : null;
+            var parent = isAdapter ? await LayAsync(place.Made, laidOn, cancel) : null;
             var found = JsonObject.Create(await check.RunAsync(new StoredModel(place.Made, parent?.Folder), gguf, cancel))!;
             if (parent is not null) (found["base"], found["parent"]) = (parent.Id, parent.Id);
             found["source"] = source;
             place.Seal();
-            var model = await models.AddAsync(place.Id, name, place.Folder, found.ToJsonString(), CancellationToken.None);
+            var model = await models.AddAsync(place.Id, name, place.Folder, found.ToJsonString(), parent?.Id, CancellationToken.None)
+                ?? throw new InvalidInputException($"The adapter's base {parent!.Id} was deleted meanwhile.", "base", "invalid_reference");
             place.Keep();
             return model;
         }
@@ -67,14 +71,14 @@ internal sealed class ModelImport(ModelCatalog models, StateFolders folders, Gra
         }
     }
 
-    /// <summary>Finds the base of an adapter by what its adapter_config.json names: an id, an alias, or the last part of a published name or a path; writes its id there.</summary>
-    private async Task<Model> LayAsync(string folder, CancellationToken cancel)
+    /// <summary>Finds the base of an adapter by what its adapter_config.json names, or the caller: an id, an alias, or the last part of a published name or a path; writes its id there.</summary>
+    private async Task<Model> LayAsync(string folder, string? laidOn, CancellationToken cancel)
     {
-        var named = Adapter.ParentOf(folder);
+        var named = laidOn ?? Adapter.ParentOf(folder);
         var last = named.TrimEnd('/')[(named.TrimEnd('/').LastIndexOf('/') + 1)..];
         var found = named.Any(char.IsControl) ? null : await models.FindAsync(named, cancel) ?? await models.FindAsync(last, cancel);
         if (found is null)
-            throw new InvalidInputException($"The adapter is laid on '{named}' (base_model_name_or_path), which is no model here; import that one first and name it '{last}'.", AdapterConfig.File, "invalid_reference");
+            throw new InvalidInputException($"The adapter is laid on '{named}' (base_model_name_or_path, unless 'base' names another), which is no model here; import that one first and name it '{last}'.", laidOn is null ? AdapterConfig.File : "base", "invalid_reference");
         if (found.Details.TryGetProperty("base", out _)) throw new InvalidInputException($"The adapter is laid on {found.Id}, which is an adapter itself; its base must be a whole model.", AdapterConfig.File, "invalid_reference");
         Adapter.SetParent(folder, found.Id);
         return found;

@@ -24,9 +24,10 @@ internal sealed partial class ModelUpload(ModelImport import, GradusSettings set
             switch (part.Name)
             {
                 case "name" when made is null: wanted = wanted with { Name = await part.TextAsync() }; break;
+                case "base" when made is null: wanted = wanted with { Base = await part.TextAsync() }; break;
                 case "sha256" when made is null: wanted = wanted with { Sha256 = await part.TextAsync() }; break;
                 case "file" when made is null: made = await TakeAsync(part.Content, wanted with { Name = wanted.Name ?? part.FileName }, context.RequestAborted); break;
-                default: throw new InvalidInputException($"The form has the part '{part.Name}' where it may not be; expected are 'name' and 'sha256', then 'file', once each.", part.Name, "unknown_field");
+                default: throw new InvalidInputException($"The form has the part '{part.Name}' where it may not be; expected are 'name', 'base' and 'sha256', then 'file', once each.", part.Name, "unknown_field");
             }
         }
         return made ?? throw new InvalidInputException("The form has no part 'file'.", "file", "missing");
@@ -35,7 +36,7 @@ internal sealed partial class ModelUpload(ModelImport import, GradusSettings set
     private Task<Model> TakeAsync(Stream body, UploadFields wanted, CancellationToken cancel)
     {
         if (wanted.Sha256 is { } text && !Hash().IsMatch(text)) throw new InvalidInputException("'sha256' must be the 64 hexadecimal digits of the upload's SHA-256.", "sha256");
-        return import.RunAsync(wanted.Name ?? "imported", async files =>
+        return import.RunAsync(wanted.Name ?? "imported", wanted.Base, async files =>
         {
             using var upload = new UploadStream(body);
             var isGguf = await upload.IsGgufAsync(cancel);
@@ -69,4 +70,5 @@ internal sealed partial class ModelUpload(ModelImport import, GradusSettings set
 }
 
 /// <param name="Sha256">Of the upload's bytes; null where the caller gives none.</param>
-internal sealed record UploadFields(string? Name, string? Sha256);
+/// <param name="Base">Of an adapter: the model it is laid on.</param>
+internal sealed record UploadFields(string? Name, string? Sha256, string? Base);

@@ -207,6 +207,29 @@ public sealed class ImportTests(ApiHost host) : IDisposable
     }
 
     [Fact]
+    public async Task AnAdapterIsLaidOnTheModelThatTheCallerNames()
+    {
+        Write();
+        var whole = (await host.Client.PostOkAsync("/v1/models", Body(new { path = folder, name = "the base" }))).Text("id");
+        WriteAdapter("someone/else");
+        Assert.Equal(("adapter_config.json", "invalid_reference"), await RefusedAsync(folder) is var lost ? (lost.Text("param"), lost.Text("code")) : default);
+        var made = await host.Client.PostOkAsync("/v1/models", Body(new { path = folder, name = "an adapter", @base = "the base" }));
+        Assert.Equal(("llama", whole, 256), (made.Text("family"), made.Text("parent"), made.GetProperty("context_length").GetInt32()));
+        Assert.Equal([made.Text("id"), whole], made.GetProperty("lineage").EnumerateArray().Select(one => one.Text("model")));
+        var config = JsonNode.Parse(await File.ReadAllTextAsync(Path.Combine(host.Service.StateFolder, "models", made.Text("id"), "adapter_config.json"), Requests.Cancel))!;
+        Assert.Equal(whole, (string?)config["base_model_name_or_path"]);
+        using (var kept = await host.Client.DeleteAsync($"/v1/models/{whole}", Requests.Cancel)) Assert.Equal("in_use", (await kept.ErrorAsync(409)).Text("code"));
+        // Never on another adapter.
+        WriteAdapter(made.Text("id"));
+        Assert.Equal("invalid_reference", (await RefusedAsync(folder)).Text("code"));
+        WriteAdapter(whole, width: 64);
+        await RefusedAsync(folder, 422);
+        Directory.Delete(folder, recursive: true);
+        Write();
+        Assert.Equal("base", (await host.Client.PostErrorAsync("/v1/models", Body(new { path = folder, @base = "tiny" }))).Text("param"));
+    }
+
+    [Fact]
     public async Task AModelBeyondTheLimitIsRefused()
     {
         Write();
@@ -233,6 +256,17 @@ public sealed class ImportTests(ApiHost host) : IDisposable
     /// <summary>What no row stands for.</summary>
     private IEnumerable<string> Leftovers() => Directory.GetFileSystemEntries(Path.Combine(host.Service.StateFolder, "models"))
         .Where(path => path.EndsWith(".import", StringComparison.Ordinal) || path.EndsWith(".aside", StringComparison.Ordinal) || (long)host.Database.Sql("select count(*) from models where folder = $1", path).GetAwaiter().GetResult()! == 0);
+
+    /// <summary>An adapter of rank 2 on the first layer's queries of the built-in model, whose width is 128.</summary>
+    private void WriteAdapter(string laidOn, int width = 128)
+    {
+        if (Directory.Exists(folder)) Directory.Delete(folder, recursive: true);
+        Directory.CreateDirectory(folder);
+        File.WriteAllText(Path.Combine(folder, "adapter_config.json"), $$"""{"peft_type": "LORA", "base_model_name_or_path": "{{laidOn}}", "r": 2, "lora_alpha": 4, "target_modules": ["q_proj"]}""");
+        const string Map = "base_model.model.model.layers.0.self_attn.q_proj.";
+        Gradus.Training.Model.Safetensors.Write(Path.Combine(folder, "adapter_model.safetensors"), [
+            new(Map + "lora_A.weight", TorchSharp.torch.ones(2, width)), new(Map + "lora_B.weight", TorchSharp.torch.ones(128, 2))]);
+    }
 
     private void Write() => TinyModel.Write(folder);
 
