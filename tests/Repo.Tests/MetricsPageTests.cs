@@ -37,6 +37,6 @@ public sealed partial class MetricsPageTests
     [GeneratedRegex(@"^\| `([^`]+)` \|", RegexOptions.Multiline)]
     private static partial Regex Documented();
 
-    [GeneratedRegex(@"SET|NAME|(?<=@)K")]
+    [GeneratedRegex(@"SET|NAME|PHASE|(?<=@)K")]
     private static partial Regex Placeholder();
 }

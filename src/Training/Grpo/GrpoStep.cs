@@ -19,6 +19,7 @@ internal sealed class GrpoStep(GrpoOptions options, TrainingLoop loop, Reference
 {
     private GrpoBatch[] batches = [];
     private AdvantageSet? advantages;
+    private int version;
 
     /// <summary>Whether the next step samples anew: only then is a checkpoint all that it needs.</summary>
     public bool Ends(int step) => step % options.UpdatesPerBatch == 0;
@@ -36,13 +37,16 @@ internal sealed class GrpoStep(GrpoOptions options, TrainingLoop loop, Reference
             advantages = Advantages.Of([.. groups.SelectMany(g => g.Rollouts).Select(r => r.Score.Total)], options.Rollouts.NumGenerations, options.ScaleRewards);
             batches = Batches(groups, advantages.Values, step);
             loop.Tokens += batches.Sum(batch => batch.AllTokens);
-            samples = RolloutMetrics.Samples(groups, advantages.Values, step - 1);
+            version = step - 1;
+            samples = RolloutMetrics.Samples(groups, advantages.Values, version);
             metrics.AddRange(RolloutMetrics.Of(groups, options.Phrases));
             metrics.Add(new("reward", advantages.Reward));
             metrics.Add(new("reward_std", advantages.RewardStd));
             metrics.Add(new("frac_reward_zero_std", advantages.FracRewardZeroStd));
+            metrics.Add(new("frac_unscored", groups.Average(g => g.Rollouts.Average(r => r.Score.Total is null ? 1.0 : 0))));
             metrics.Add(new("rollout_tokens_per_second", collector.TokensPerSecond));
         }
+        metrics.Add(new("policy_version", version));
         metrics.AddRange(Train(step));
         return new(step, metrics, samples);
     }
@@ -85,11 +89,20 @@ internal sealed class GrpoStep(GrpoOptions options, TrainingLoop loop, Reference
         var pass = loop.Forward(tokens);
         var (logProbs_N, entropy_N) = LogProbs.Of(loop.Model, pass.Hidden_BTD, tokens, options.Rollouts.Temperature);
         var chosen_N = threshold is { } lowest ? entropy_N.detach().ge(lowest).to(ScalarType.Float32) : null;
-        var output = GrpoLoss.Of(batch.Input(micro, logProbs_N, reference?.LogProbs(tokens, options.Rollouts.Temperature), first, chosen_N), options.Loss);
+        var output = GrpoLoss.Of(batch.Input(micro, logProbs_N, Reference(tokens), first, chosen_N), options.Loss);
         context.Progress("backward");
         pass.Backward(output.Loss);
         sums.Add(output, entropy_N);
         if (first) Keep(micro, batch, logProbs_N, sums);
+    }
+
+    private Tensor? Reference(TokenBatch tokens)
+    {
+        if (reference is null) return null;
+        context.Progress("reference");
+        var logProbs_N = reference.LogProbs(tokens, options.Rollouts.Temperature);
+        context.Progress("forward");
+        return logProbs_N;
     }
 
     /// <summary>A batch as the policy sees it now, without learning from it: its log-probabilities are kept where there are sums, its entropies collected where there is a list.</summary>

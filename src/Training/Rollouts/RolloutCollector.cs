@@ -44,7 +44,6 @@ internal sealed class RolloutCollector(CausalLm policy, TextEncoder text, Rollou
         }
         TokensPerSecond = sequences.Sum(s => s.Sum(q => (long)q.Tokens.Count)) / clock.Elapsed.TotalSeconds;
 
-        context.Progress("reward");
         return [.. rows.Select((row, i) => new RolloutGroup(row, prompts[i], [.. sequences[i].Select(s => Scored(s, prompts[i], row))]))];
     }
 
@@ -52,6 +51,7 @@ internal sealed class RolloutCollector(CausalLm policy, TextEncoder text, Rollou
 
     private Rollout Scored(Sequence sequence, EncodedPrompt prompt, JsonElement row)
     {
+        context.Progress("reward");
         int[] tokens = [.. sequence.Tokens];
         var completion = prompt.Opened + text.Prompts.Tokenizer.Decode(tokens, skipSpecialTokens: true);
         var finish = sequence.FinishReason!;

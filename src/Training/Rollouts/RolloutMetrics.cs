@@ -23,6 +23,7 @@ internal static class RolloutMetrics
 
         double[] languages = [.. all.Select(a => language.Score(ContextOf(a.Group, a.Rollout))).OfType<double>()];
         if (languages.Length > 0) yield return new("completions/language_share", languages.Average());
+        yield return new("completions/reflections", all.Average(a => (double)ReflectiveWords.Count(a.Rollout.Text)));
         foreach (var list in phrases) yield return new($"completions/phrases/{list.Name}", all.Average(a => list.In(a.Rollout.Text) ? 1.0 : 0));
 
         for (var i = 0; i < all[0].Rollout.Score.Rewards.Count; i++)

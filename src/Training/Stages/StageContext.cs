@@ -8,6 +8,9 @@ internal sealed record StageContext(StageRequest Request, IRunJournal Journal, I
 {
     public long Seed => Request.Seed;
 
+    /// <summary>Where the stage's time went.</summary>
+    public PhaseTimes Times { get; } = new();
+
     /// <summary>The folder of the finished model.</summary>
     public string ModelFolder => Path.Combine(Request.Folder, "model");
 
@@ -18,6 +21,7 @@ internal sealed record StageContext(StageRequest Request, IRunJournal Journal, I
     public void Progress(string phase)
     {
         CancellationToken.ThrowIfCancellationRequested();
+        Times.Enter(phase);
         Journal.Progress(phase);
     }
 

@@ -58,7 +58,8 @@ internal sealed class TrainingLoop : IDisposable
             var record = run(step);
             // If we stop here: the update is lost with the process; the next attempt does it again from the last checkpoint.
             KillPoint.Pass("step-updated");
-            last = [.. record.Metrics, .. Memory(), new("step_time", clock.Elapsed.TotalSeconds)];
+            last = [.. record.Metrics, .. Memory(), new("step_time", clock.Elapsed.TotalSeconds), .. context.Times.Take()];
+            context.Progress("journal");
             context.Journal.CommitStep(record with { Metrics = last });
             // If we stop here: the rows of steps after the last checkpoint are deleted by the next attempt's Begin, and written again.
             KillPoint.Pass("step-committed");
@@ -96,7 +97,7 @@ internal sealed class TrainingLoop : IDisposable
     /// <returns>The norm before clipping, and the rate.</returns>
     public (double GradNorm, double LearningRate) Update(int step)
     {
-        context.Progress("update");
+        context.Progress("optimizer");
         var norm = Gradients.ClipNorm(Model.Parameters, options.MaxGradNorm > 0 ? options.MaxGradNorm : double.PositiveInfinity);
         if (!double.IsFinite(norm)) throw new InvalidOperationException($"The gradient of step {step} is not finite: training has diverged. A lower learning_rate or max_grad_norm may help.");
         var rate = schedule.At(step);

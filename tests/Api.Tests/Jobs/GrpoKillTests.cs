@@ -87,7 +87,7 @@ public sealed class GrpoKillTests(PostgresDatabase database) : IClassFixture<Pos
     private async Task<string> MadeAsync(string jobId)
     {
         var rows = await lab.TextAsync("""
-            select (select string_agg(concat_ws('|', step, name, value), E'\n' order by step, name) from metrics where job_id = $1 and name not in ('step_time', 'memory/peak_bytes') and name not like '%per_second')
+            select (select string_agg(concat_ws('|', step, name, value), E'\n' order by step, name) from metrics where job_id = $1 and name not in ('step_time', 'memory/peak_bytes') and name not like '%per_second' and name not like 'time/%')
                 || (select string_agg(concat_ws('|', step, index, prompt, completion, token_count, reward, advantage, finish_reason, policy_version), E'\n' order by step, index) from samples where job_id = $1)
                 || (select string_agg(concat_ws('|', step, index, name, value), E'\n' order by step, index, name) from rewards where job_id = $1)
             """, jobId);

@@ -43,5 +43,5 @@ internal sealed class MemoryJournal : IRunJournal
     /// <summary>All that must be the same in every run of the same job: everything but times.</summary>
     public string Everything() => Everything(Steps.Values);
 
-    public static string Everything(IEnumerable<StepRecord> steps) => JsonSerializer.Serialize(steps.Select(s => new { s.Step, Metrics = s.Metrics.Where(m => !times.Contains(m.Name)), s.Samples }));
+    public static string Everything(IEnumerable<StepRecord> steps) => JsonSerializer.Serialize(steps.Select(s => new { s.Step, Metrics = s.Metrics.Where(m => !times.Contains(m.Name) && !m.Name.StartsWith("time/", StringComparison.Ordinal)), s.Samples }));
 }

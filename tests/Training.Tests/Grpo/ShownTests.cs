@@ -1,0 +1,33 @@
+using Gradus.Training.Tests.Stages;
+using Xunit;
+
+namespace Gradus.Training.Tests.Grpo;
+
+/// <summary>What a step of grpo says about itself.</summary>
+public sealed class ShownTests
+{
+    [Fact]
+    public void A_step_says_where_its_time_went_whose_samples_it_has_and_what_was_scored()
+    {
+        using var stages = new StageHarness().WithBase();
+        var journal = new MemoryJournal();
+        // accuracy finds no answer in these rows, so that it applies nowhere.
+        stages.Datasets["bare"] = [.. stages.Datasets["problems"].Select(row => StageHarness.Json($$"""{"prompt":{{row.GetProperty("prompt").GetRawText()}}}"""))];
+        stages.Run("grpo", "g", """
+            {"model":"base","dataset":"bare","max_steps":4,"save_steps":2,"prompts_per_step":2,"num_generations":2,"max_completion_length":4,"beta":0.1,"num_iterations":2,"rewards":[{"name":"accuracy"}]}
+            """, journal);
+        Assert.Equal([0, 0, 2, 2], journal.Steps.Keys.Select(step => journal.Metric(step, "policy_version")));
+        Assert.Equal(1, journal.Metric(1, "frac_unscored"));
+        Assert.True(journal.Metric(1, "completions/reflections") >= 0);
+        string[] sampling = ["rollout", "reward"], training = ["reference", "forward", "backward", "optimizer"];
+        Assert.Equal([.. sampling, .. training], Times(1));
+        Assert.Equal([.. training, "journal"], Times(2));
+        Assert.Equal([.. sampling, .. training, "checkpoint", "journal"], Times(3));
+
+        var step = journal.Steps[3].Metrics;
+        var inside = step.Where(metric => metric.Name.StartsWith("time/", StringComparison.Ordinal) && metric.Name is not ("time/checkpoint" or "time/journal")).Sum(metric => metric.Value);
+        Assert.InRange(inside, 0.5 * journal.Metric(3, "step_time"), 1.001 * journal.Metric(3, "step_time"));
+
+        IEnumerable<string> Times(int number) => journal.Steps[number].Metrics.Where(metric => metric.Name.StartsWith("time/", StringComparison.Ordinal)).Select(metric => metric.Name["time/".Length..]);
+    }
+}
