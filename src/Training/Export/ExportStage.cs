@@ -31,7 +31,11 @@ internal static class ExportStage
     {
         var origin = context.Catalog.Origin(options.Model.Resolved) ?? new ModelOrigin(options.Model.Resolved, null, []);
         var merged = options.Merge && stored.IsAdapter ? Merge(stored, context) : null;
-        if (options.Format == ExportOptions.Peft) WriteWeights(stored.Folder, Path.Combine(stored.Folder, Lora.Adapter.WeightsFile), options, folder, context);
+        if (options.Format == ExportOptions.Peft)
+        {
+            WriteWeights(stored.Folder, Path.Combine(stored.Folder, Lora.Adapter.WeightsFile), options, folder, context);
+            Lora.Adapter.SetParent(folder, BaseName(origin, Lora.Adapter.ParentOf(folder)));
+        }
         else if (options.Format == ExportOptions.OneFile)
         {
             context.Progress("write");
@@ -49,6 +53,10 @@ internal static class ExportStage
         if (options.Format != ExportOptions.OneFile) ModelFolder.CopyTokenizer(stored.TextFolder, folder);
         ExportedCard.Write(folder, stored.Folder, origin, options, context);
     }
+
+    /// <summary>What other tools may know an adapter's base by: the name it was imported under; else its id here.</summary>
+    internal static string BaseName(ModelOrigin origin, string id) =>
+        origin.Steps.FirstOrDefault(step => step.Model == id) is { Stage: null, Name.Length: > 0 } imported ? imported.Name : id;
 
     /// <summary>The whole model that an adapter and its base are together, in a folder to be deleted.</summary>
     private static string Merge(StoredModel stored, StageContext context)

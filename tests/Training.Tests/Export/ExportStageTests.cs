@@ -76,6 +76,17 @@ public sealed class ExportStageTests
     }
 
     [Fact]
+    public void An_exported_adapter_names_its_base_as_others_know_it()
+    {
+        OriginStep Step(string model, string name, string? stage) => new(model, name, stage, null, null, null, null, null, null);
+        var origin = new ModelOrigin("run/sft", null, [Step("model_2", "run/sft", "sft"), Step("model_1", "smollm2-135m-instruct", null)]);
+        Assert.Equal("smollm2-135m-instruct", ExportStage.BaseName(origin, "model_1"));
+        // What a stage made has no name outside.
+        Assert.Equal("model_2", ExportStage.BaseName(origin, "model_2"));
+        Assert.Equal("model_3", ExportStage.BaseName(origin, "model_3"));
+    }
+
+    [Fact]
     public void An_adapter_goes_out_by_itself_and_merged()
     {
         using var stages = new StageHarness().WithBase();
