@@ -23,8 +23,9 @@ public sealed class CheckpointStore(StageRequest request, int keep = 2, Func<str
     /// <summary>Writes a checkpoint. When this returns it is on the disk, but counts only with its row (<see cref="IRunJournal.CommitCheckpoint"/>).</summary>
     /// <param name="optimizer">Null where the stage has none.</param>
     /// <param name="state">Counters and data position, given back by <see cref="Load"/>.</param>
+    /// <param name="beside">Files of the stage's own.</param>
     /// <exception cref="IOException">The disk is full or fails; earlier checkpoints are untouched and what was begun is removed.</exception>
-    public CheckpointRecord Save(int step, CausalLm model, AdamW? optimizer, JsonElement state)
+    public CheckpointRecord Save(int step, CausalLm model, AdamW? optimizer, JsonElement state, IReadOnlyList<(string Name, Action<Stream> Write)>? beside = null)
     {
         var folder = Path.Combine(root, $"{step:D8}-{request.Stamp}");
         var aside = folder + Aside;
@@ -35,7 +36,7 @@ public sealed class CheckpointStore(StageRequest request, int keep = 2, Func<str
         {
             List<WrittenFile> files =
             [
-                .. model.Files.Select(file => Write(aside, file.Name, file.Write)),
+                .. model.Files.Concat(beside ?? []).Select(file => Write(aside, file.Name, file.Write)),
                 Write(aside, Checkpoint.StateFile, stream => JsonSerializer.Serialize(stream, state)),
             ];
             if (optimizer is not null) files.Add(Write(aside, Checkpoint.OptimizerFile, stream => Safetensors.Write(stream, optimizer.State)));

@@ -10,7 +10,7 @@ public sealed record GrpoOptions : StageOptions
 {
     public override Artifact Makes => Artifact.Model;
 
-    /// <summary><c>model</c>: the policy that training starts from, and with <c>beta</c> above 0 the frozen reference.</summary>
+    /// <summary><c>model</c>: the policy that training starts from, and with <c>beta</c> above 0 the reference.</summary>
     public required StageReference Model { get; init; }
 
     /// <summary>
@@ -44,6 +44,12 @@ public sealed record GrpoOptions : StageOptions
     /// </summary>
     public required int StepsPerGeneration { get; init; }
 
+    /// <summary>
+    /// <c>sync_ref_model</c>: whether the policy, as it is then, becomes the reference every <c>ref_model_sync_steps</c> updates (1 to 1,000,000; default 400, the paper's; TRL's is 512); default false, the
+    /// stage's start stays the reference. It becomes it whole, as in the paper (TRL mixes the two by ref_model_mixup_alpha; 1 is this). Needs beta above 0. Null: off.
+    /// </summary>
+    public required int? RefModelSyncSteps { get; init; }
+
     /// <summary>Updates between two samplings.</summary>
     public int UpdatesPerBatch => NumIterations * StepsPerGeneration;
 
@@ -53,6 +59,7 @@ public sealed record GrpoOptions : StageOptions
     internal static GrpoOptions Read(OptionReader reader)
     {
         var rollouts = RolloutOptions.Read(reader, prompts: 8, fewestGenerations: 2, generations: 8, greedyAllowed: false);
+        var loss = GrpoLossOptions.Read(reader);
         return new()
         {
             Model = reader.Reference("model", Artifact.Model),
@@ -60,13 +67,23 @@ public sealed record GrpoOptions : StageOptions
             Data = DatasetOptions.Read(reader),
             Rollouts = rollouts,
             Loop = LoopOptions.Read(reader, learningRate: 1e-6, scheduler: "constant"),
-            Loss = GrpoLossOptions.Read(reader),
+            Loss = loss,
             Rewards = RewardsField.ReadWeighted(reader),
             ScaleRewards = reader.Choice("scale_rewards", "group", "group", "batch", "none"),
             NumIterations = reader.Integer("num_iterations", 1, 1, 64),
             StepsPerGeneration = Minibatches(reader, rollouts.PromptsPerStep * rollouts.NumGenerations),
+            RefModelSyncSteps = SyncSteps(reader, loss.Beta),
             Phrases = PhraseList.Read(reader),
         };
+    }
+
+    private static int? SyncSteps(OptionReader reader, double beta)
+    {
+        var steps = reader.Integer("ref_model_sync_steps", 400, 1, 1_000_000);
+        if (reader.Flag("sync_ref_model", false))
+            return beta > 0 ? steps : throw OptionReader.Invalid(reader.At("sync_ref_model"), $"'{reader.At("sync_ref_model")}' has no meaning where beta is 0: there is no reference.");
+        return reader.Has("ref_model_sync_steps")
+            ? throw OptionReader.Invalid(reader.At("ref_model_sync_steps"), $"'{reader.At("ref_model_sync_steps")}' has no meaning without sync_ref_model: set it to true, or leave this out.") : null;
     }
 
     private static int Minibatches(OptionReader reader, int rollouts)

@@ -16,7 +16,8 @@ internal static class GrpoStage
         var rubric = Rubric.FromOptions(options.Rewards);
         using var loop = new TrainingLoop(context, options.Loop, () => AdapterStart.Load(options.Model, stored, options.Adapter, context));
         if (loop.Model.Adapter is { Config.Dropout: > 0 }) context.Journal.Event("info", "lora_dropout is off in grpo, as in TRL.");
-        using var reference = options.Loss.Beta > 0 ? ReferencePolicy.Of(loop.Model, stored, context) : null;
+        using var reference = options.Loss.Beta > 0 ? ReferencePolicy.Of(loop.Model, stored, context, loop.ResumedFrom) : null;
+        loop.Beside = () => reference?.Files ?? [];
         using var collector = new RolloutCollector(loop.Model, text, options.Rollouts, rubric, context, options.Loop.BFloat16);
         var step = new GrpoStep(options, loop, reference, order, collector, context);
         return loop.Run(step.Run, step.Ends, stored.TextFolder);

@@ -14,7 +14,7 @@ using static TorchSharp.torch;
 
 namespace Gradus.Training.Grpo;
 
-/// <param name="reference">The frozen start of the stage; null where beta is 0.</param>
+/// <param name="reference">What the policy is held to; null where beta is 0.</param>
 internal sealed class GrpoStep(GrpoOptions options, TrainingLoop loop, ReferencePolicy? reference, RowOrder order, RolloutCollector collector, StageContext context)
 {
     private GrpoBatch[] batches = [];
@@ -48,6 +48,7 @@ internal sealed class GrpoStep(GrpoOptions options, TrainingLoop loop, Reference
         }
         metrics.Add(new("policy_version", version));
         metrics.AddRange(Train(step));
+        if (options.RefModelSyncSteps is { } interval && step % interval == 0) reference!.Sync();
         return new(step, metrics, samples);
     }
 

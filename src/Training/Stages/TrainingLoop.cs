@@ -32,6 +32,7 @@ internal sealed class TrainingLoop : IDisposable
         checkpoint?.LoadOptimizer(optimizer);
         Tokens = checkpoint?.State.GetProperty("num_tokens").GetInt64() ?? 0;
         firstStep = (checkpoint?.Step ?? 0) + 1;
+        ResumedFrom = checkpoint?.Folder;
         foreach (var layer in Model.LeftOut) context.Journal.Event("info", $"{layer} predicts further tokens and is left out: the model that is written has no such layer.");
         if (checkpoint is not null) context.Journal.Event("info", $"Went on from the checkpoint of step {checkpoint.Step}.");
     }
@@ -40,6 +41,12 @@ internal sealed class TrainingLoop : IDisposable
 
     /// <summary>Tokens seen so far, over all attempts; a step adds its own.</summary>
     public long Tokens { get; set; }
+
+    /// <summary>The folder of the checkpoint that it goes on from; null at a start.</summary>
+    public string? ResumedFrom { get; }
+
+    /// <summary>What the stage keeps in a checkpoint beside model and optimizer.</summary>
+    public Func<IReadOnlyList<(string Name, Action<Stream> Write)>>? Beside { get; set; }
 
     /// <summary>Runs the steps that are left, and writes the finished model.</summary>
     /// <param name="run">One step: forward, backward, <see cref="Update"/>; returns its metrics and samples.</param>
@@ -119,7 +126,7 @@ internal sealed class TrainingLoop : IDisposable
     private void Save(int step)
     {
         context.Progress("checkpoint");
-        var record = store.Save(step, Model, optimizer, JsonSerializer.SerializeToElement(new JsonObject { ["num_tokens"] = Tokens }));
+        var record = store.Save(step, Model, optimizer, JsonSerializer.SerializeToElement(new JsonObject { ["num_tokens"] = Tokens }), Beside?.Invoke());
         context.Journal.CommitCheckpoint(record);
         // If we stop here: the row stands, older folders are still there; the next checkpoint removes them.
         KillPoint.Pass("checkpoint-committed");

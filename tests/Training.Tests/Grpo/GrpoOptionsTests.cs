@@ -19,6 +19,10 @@ public sealed class GrpoOptionsTests
     }
 
     [Fact]
+    public void The_reference_is_replaced_as_often_as_in_the_paper() =>
+        Assert.Equal((400, null), (Parse("""{"beta":0.001,"sync_ref_model":true}""").RefModelSyncSteps, Parse("""{"beta":0.001}""").RefModelSyncSteps));
+
+    [Fact]
     public void Updates_are_minibatches_times_passes() =>
         Assert.Equal(32, Parse("""{"prompts_per_step":32,"num_generations":16,"steps_per_generation":16,"num_iterations":2}""").UpdatesPerBatch);
 
@@ -53,6 +57,9 @@ public sealed class GrpoOptionsTests
     [InlineData("""{"sapo_temperature_neg":1}""", "sapo_temperature_neg")]
     [InlineData("""{"top_entropy_quantile":0}""", "top_entropy_quantile")]
     [InlineData("""{"beta":-1}""", "beta")]
+    [InlineData("""{"sync_ref_model":true}""", "sync_ref_model")]
+    [InlineData("""{"beta":0.1,"ref_model_sync_steps":10}""", "ref_model_sync_steps")]
+    [InlineData("""{"beta":0.1,"sync_ref_model":true,"ref_model_sync_steps":0}""", "ref_model_sync_steps")]
     [InlineData("""{"delta":0.5}""", "delta")]
     [InlineData("""{"scale_rewards":"yes"}""", "scale_rewards")]
     [InlineData("""{"temperature":0}""", "temperature")]

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Gradus.Training.Model;
 using Gradus.Training.Stages;
 using Gradus.Training.Tasks;
@@ -70,6 +71,26 @@ public sealed class ResumeTests
         Assert.Equal(0, whole.Metric(1, "clip_ratio/region_mean"));
     }
 
-    private static void Same(string one, string other) =>
-        Assert.Equal(File.ReadAllBytes(Path.Combine(one, "model.safetensors")), File.ReadAllBytes(Path.Combine(other, "model.safetensors")));
+    [Theory]
+    [InlineData("", 1), InlineData("", 2), InlineData("", 3)]
+    [InlineData(",\"adapter\":{\"r\":4}", 1), InlineData(",\"adapter\":{\"r\":4}", 3)]
+    public void The_reference_that_was_replaced_is_the_same_after_a_stop(string adapter, int stopAfter)
+    {
+        using var stages = new StageHarness().WithBase();
+        stages.Datasets["problems"] = [.. stages.Datasets["documents"].Select((row, i) => JsonSerializer.SerializeToElement(new { prompt = row.GetProperty("prompt").GetString(), language = i % 2 == 0 ? "en" : "zh" }))];
+        var options = $$"""
+            {"model":"base","dataset":"problems","max_steps":5,"prompts_per_step":4,"num_generations":4,"max_completion_length":24,"learning_rate":0.005,"save_steps":100,"max_tokens_per_microbatch":120,
+             "beta":0.1,"sync_ref_model":true,"ref_model_sync_steps":2,"rewards":[{"name":"language_consistency"}]{{adapter}}}
+            """;
+        var whole = new MemoryJournal();
+        var unbroken = stages.Run("grpo", "whole", options, whole);
+        foreach (var held in new[] { 1, 3, 5 }) Assert.InRange(whole.Metric(held, "kl"), -1e-7, 1e-7);
+        foreach (var away in new[] { 2, 4 }) Assert.True(whole.Metric(away, "kl") > 1e-5, $"{away}: {whole.Metric(away, "kl")}");
+        var (resumed, journal) = stages.RunBroken("grpo", "broken", options, stopAfter);
+        Same(unbroken.ModelFolder!, resumed.ModelFolder!, adapter.Length > 0 ? "adapter_model.safetensors" : "model.safetensors");
+        Assert.Equal(whole.Everything(), journal.Everything());
+    }
+
+    private static void Same(string one, string other, string file = "model.safetensors") =>
+        Assert.Equal(File.ReadAllBytes(Path.Combine(one, file)), File.ReadAllBytes(Path.Combine(other, file)));
 }
