@@ -64,12 +64,13 @@ internal sealed class GrpoBatch
     public TokenBatch Tokens(int[] micro, string device) => TokenBatch.Share([.. micro.GroupBy(i => lineOf[i]).Select(line => line.Select(i => rows[i]).ToArray())], device);
 
     /// <summary>The loss's input; tensors belong to the current dispose scope.</summary>
-    public GrpoLossInput Input(int[] micro, Tensor logProbs_N, Tensor? reference_N, bool firstUpdate, Tensor? chosen_N = null)
+    /// <param name="sampled">Whether the loss needs what the sampler computed.</param>
+    public GrpoLossInput Input(int[] micro, Tensor logProbs_N, Tensor? reference_N, bool firstUpdate, Tensor? chosen_N = null, bool sampled = false)
     {
         var device = logProbs_N.device;
         var old = firstUpdate ? null : Flat(micro, (i, n) => oldLogProbs[i]![n], device);
         var row_N = tensor(micro.SelectMany((i, row) => Enumerable.Repeat((long)row, rollouts[i].Tokens.Length)).ToArray(), device: device);
-        return new(logProbs_N, old, reference_N, Flat(micro, (i, _) => (float)advantages[i], device), Flat(micro, (i, _) => (float)weights[i], device), ones_like(logProbs_N.detach()), row_N, micro.Length, chosen_N);
+        return new(logProbs_N, old, reference_N, Flat(micro, (i, _) => (float)advantages[i], device), Flat(micro, (i, _) => (float)weights[i], device), ones_like(logProbs_N.detach()), row_N, micro.Length, chosen_N, sampled ? Flat(micro, (i, n) => rollouts[i].LogProbs[n], device) : null);
     }
 
     /// <summary>Keeps the log-probabilities of the first update: the policy that sampled, as the trainer computes it.</summary>

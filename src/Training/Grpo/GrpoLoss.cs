@@ -17,8 +17,9 @@ namespace Gradus.Training.Grpo;
 /// <param name="Row_N">int64: the rollout of each token, 0 to R - 1.</param>
 /// <param name="Rows">R.</param>
 /// <param name="Chosen_N">1 where the surrogate counts (<see cref="GrpoLossOptions.TopEntropyQuantile"/>), 0 where only the divergence does; null for all.</param>
+/// <param name="Sampled_N">As the sampler computed them when it drew; needed where there is an importance correction.</param>
 public sealed record GrpoLossInput(
-    Tensor LogProbs_N, Tensor? OldLogProbs_N, Tensor? ReferenceLogProbs_N, Tensor Advantages_N, Tensor Weights_N, Tensor Mask_N, Tensor Row_N, int Rows, Tensor? Chosen_N = null);
+    Tensor LogProbs_N, Tensor? OldLogProbs_N, Tensor? ReferenceLogProbs_N, Tensor Advantages_N, Tensor Weights_N, Tensor Mask_N, Tensor Row_N, int Rows, Tensor? Chosen_N = null, Tensor? Sampled_N = null);
 
 /// <summary>Loss and gradient path, and what the metrics need of this micro-batch.</summary>
 /// <param name="Loss">A scalar with gradient; the step's loss is the sum over micro-batches.</param>
@@ -26,7 +27,11 @@ public sealed record GrpoLossInput(
 /// <param name="LowMin">Smallest share of a rollout's tokens that is clipped below.</param>
 /// <param name="HighMax">Largest share that is clipped above.</param>
 /// <param name="KlSum">Sum of the divergence over counted tokens; 0 without a reference.</param>
-public sealed record GrpoLossOutput(Tensor Loss, (double Low, double High) Clipped, double LowMin, double HighMax, double KlSum);
+public sealed record GrpoLossOutput(Tensor Loss, (double Low, double High) Clipped, double LowMin, double HighMax, double KlSum)
+{
+    /// <summary>Of the importance correction's ratios, after the cap: sum over counted tokens, and the largest. 0 where there is none.</summary>
+    public (double Sum, double Max) Importance { get; init; }
+}
 
 public static class GrpoLoss
 {
@@ -65,6 +70,13 @@ public static class GrpoLoss
         var ratio_N = logRatio_N.exp();
         var loss_N = -Surrogate(ratio_N, input, options);
         if (input.Chosen_N is { } chosen_N) loss_N = loss_N * chosen_N;
+        Tensor? importance_N = null;
+        if (options.ImportanceCap is { } cap)
+        {
+            var sampled_N = input.Sampled_N ?? throw new ArgumentException("There is an importance correction, and the sampler's log-probabilities are missing.");
+            importance_N = (((input.OldLogProbs_N ?? input.LogProbs_N.detach()) - sampled_N) * input.Mask_N).exp().clamp_max(cap) * input.Mask_N;
+            loss_N = loss_N * importance_N;
+        }
 
         Tensor? divergence_N = null;
         if (options.Beta > 0)
@@ -74,7 +86,8 @@ public static class GrpoLoss
             divergence_N = ((difference_N.exp() - difference_N) - 1) * ratio_N;
             loss_N = loss_N + (divergence_N * options.Beta);
         }
-        return Measured((loss_N * (input.Weights_N * input.Mask_N)).sum(), ratio_N, divergence_N, lengths_R, input, options);
+        var output = Measured((loss_N * (input.Weights_N * input.Mask_N)).sum(), ratio_N, divergence_N, lengths_R, input, options);
+        return importance_N is null ? output : output with { Importance = (importance_N.sum().item<float>(), importance_N.max().item<float>()) };
     }
 
     private static Tensor Surrogate(Tensor ratio_N, GrpoLossInput input, GrpoLossOptions options)

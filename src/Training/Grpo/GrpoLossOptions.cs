@@ -44,6 +44,12 @@ public sealed record GrpoLossOptions
     /// Below 1 each update is computed forward twice.</summary>
     public double TopEntropyQuantile { get; init; } = 1;
 
+    /// <summary>
+    /// <c>vllm_importance_sampling_correction</c>: each token's surrogate times exp(the trainer's log-probability - the sampler's), for a sampler that rounds otherwise (dtype bf16); default
+    /// false (TRL's is true, for vLLM; its mode is token_truncate here). <c>vllm_importance_sampling_cap</c>: that ratio's upper bound, 1 to 1,000; default 3. Null: no correction.
+    /// </summary>
+    public double? ImportanceCap { get; init; }
+
     internal static GrpoLossOptions Read(OptionReader reader)
     {
         var type = reader.Choice("loss_type", "dapo", "grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo");
@@ -59,6 +65,7 @@ public sealed record GrpoLossOptions
             SapoTemperaturePos = reader.Number("sapo_temperature_pos", 1, 0.01, 100),
             SapoTemperatureNeg = reader.Number("sapo_temperature_neg", 1.05, 0.01, 100),
             MaskTruncated = reader.Flag("mask_truncated_completions", false),
+            ImportanceCap = Cap(reader),
             TopEntropyQuantile = reader.Number("top_entropy_quantile", 1, 0.001, 1),
         };
         string[] meaningless = type switch
@@ -72,5 +79,12 @@ public sealed record GrpoLossOptions
         if (type == "luspo" && !options.SequenceLevel)
             throw OptionReader.Invalid(reader.At("importance_sampling_level"), $"'{reader.At("importance_sampling_level")}' must be sequence with loss_type luspo, whose ratio is a sequence's.");
         return options;
+    }
+
+    private static double? Cap(OptionReader reader)
+    {
+        const string name = "vllm_importance_sampling_cap";
+        if (reader.Flag("vllm_importance_sampling_correction", false)) return reader.Number(name, 3, 1, 1_000);
+        return reader.Has(name) ? throw OptionReader.Invalid(reader.At(name), $"'{reader.At(name)}' has no meaning without vllm_importance_sampling_correction: leave it out, or set that to true.") : null;
     }
 }

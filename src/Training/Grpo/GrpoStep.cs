@@ -90,7 +90,7 @@ internal sealed class GrpoStep(GrpoOptions options, TrainingLoop loop, Reference
         var pass = loop.Forward(tokens);
         var (logProbs_N, entropy_N) = LogProbs.Of(loop.Model, pass.Hidden_BTD, tokens, options.Rollouts.Temperature);
         var chosen_N = threshold is { } lowest ? entropy_N.detach().ge(lowest).to(ScalarType.Float32) : null;
-        var output = GrpoLoss.Of(batch.Input(micro, logProbs_N, Reference(tokens), first, chosen_N), options.Loss);
+        var output = GrpoLoss.Of(batch.Input(micro, logProbs_N, Reference(tokens), first, chosen_N, options.Loss.ImportanceCap is not null), options.Loss);
         context.Progress("backward");
         pass.Backward(output.Loss);
         sums.Add(output, entropy_N);

@@ -7,7 +7,7 @@ namespace Gradus.Training.Grpo;
 internal sealed class GrpoSums
 {
     private long compared;
-    private double loss, low, high, kl, entropy, difference, largestDifference, highMax;
+    private double loss, low, high, kl, entropy, difference, largestDifference, highMax, importance, largestImportance;
     private double lowMin = 1;
     private long tokens;
 
@@ -18,6 +18,8 @@ internal sealed class GrpoSums
         high += output.Clipped.High;
         lowMin = Math.Min(lowMin, output.LowMin);
         highMax = Math.Max(highMax, output.HighMax);
+        importance += output.Importance.Sum;
+        largestImportance = Math.Max(largestImportance, output.Importance.Max);
         kl += output.KlSum;
         entropy += entropy_N.sum().item<float>();
         tokens += entropy_N.shape[0];
@@ -53,6 +55,11 @@ internal sealed class GrpoSums
         {
             metrics.Add(new("entropy", entropy / tokens));
             metrics.Add(new("train_tokens_per_second", tokens / seconds));
+        }
+        if (options.ImportanceCap is not null && tokens > 0)
+        {
+            metrics.Add(new("sampling/importance_sampling_ratio/mean", importance / tokens));
+            metrics.Add(new("sampling/importance_sampling_ratio/max", largestImportance));
         }
         if (compared > 0)
         {

@@ -64,6 +64,29 @@ public sealed class GrpoLossTests
         Assert.Equal(divergence.Gradient[1], both.Gradient[1], 1e-6f);
     }
 
+    [Theory, InlineData(true), InlineData(false)]
+    public void The_importance_correction_is_the_capped_ratio_of_trainer_to_sampler_on_the_surrogate_alone(bool onPolicy)
+    {
+        using var scope = NewDisposeScope();
+        float[] now = [-1f, -2f, -0.5f], before = onPolicy ? now : [-1.1f, -1.9f, -0.6f], sampled = [-1.3f, -1.8f, -4f];
+        float[] Gradient(GrpoLossOptions options, out GrpoLossOutput output)
+        {
+            var values = tensor(now).requires_grad_();
+            var input = new GrpoLossInput(values, onPolicy ? null : tensor(before), tensor(new[] { -1.5f, -1.5f, -1.5f }), tensor(new[] { 1f, -2f, 0.5f }), torch.ones(3), torch.ones(3), tensor(new[] { 0L, 1L, 1L }), 2, null, tensor(sampled));
+            output = GrpoLoss.Of(input, options);
+            output.Loss.backward();
+            return values.grad!.data<float>().ToArray();
+        }
+
+        var plain = Gradient(new(), out _);
+        var divergence = Gradient(new() { Beta = 0.5 }, out _).Zip(plain, (both, surrogate) => both - surrogate).ToArray();
+        var corrected = Gradient(new() { Beta = 0.5, ImportanceCap = 3 }, out var found);
+        float[] ratios = [.. before.Zip(sampled, (trainer, sampler) => Math.Min(3f, MathF.Exp(trainer - sampler)))];
+        for (var i = 0; i < 3; i++) Assert.Equal((plain[i] * ratios[i]) + divergence[i], corrected[i], 1e-5f);
+        Assert.Equal(3, ratios[2]);
+        Assert.Equal((ratios.Sum(), 3), (found.Importance.Sum, found.Importance.Max));
+    }
+
     private static void Check(JsonElement file, JsonElement one, string name, int size)
     {
         using var scope = NewDisposeScope();

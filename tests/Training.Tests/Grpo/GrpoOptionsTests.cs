@@ -36,6 +36,15 @@ public sealed class GrpoOptionsTests
     }
 
     [Fact]
+    public void The_importance_correction_is_off_caps_at_3_and_its_cap_alone_is_refused()
+    {
+        Assert.Null(Parse("{}").Loss.ImportanceCap);
+        Assert.Equal(3, Parse("""{"vllm_importance_sampling_correction":true}""").Loss.ImportanceCap);
+        Assert.Equal(2, Parse("""{"vllm_importance_sampling_correction":true,"vllm_importance_sampling_cap":2}""").Loss.ImportanceCap);
+        Assert.Equal("options.vllm_importance_sampling_cap", Assert.Throws<InvalidInputException>(() => Parse("""{"vllm_importance_sampling_cap":2}""")).Parameter);
+    }
+
+    [Fact]
     public void Reward_weights_are_the_rewards_weights()
     {
         var options = Parse("""{"rewards":[{"name":"format"},{"name":"accuracy"}],"reward_weights":[0.5,-2]}""");

@@ -48,11 +48,13 @@ public sealed class StageTests
             Assert.Equal(full.Metric(step, "grad_norm"), halved.Metric(step, "grad_norm"), 0.02 * full.Metric(step, "grad_norm"));
         }
         stages.Run("grpo", "group", """
-            {"model":"base","dataset":"problems","max_steps":1,"prompts_per_step":4,"num_generations":4,"max_completion_length":20,"beta":0.1,"dtype":"bf16","rewards":[{"name":"language_consistency"}]}
+            {"model":"base","dataset":"problems","max_steps":1,"prompts_per_step":4,"num_generations":4,"max_completion_length":20,"beta":0.1,"dtype":"bf16","vllm_importance_sampling_correction":true,"rewards":[{"name":"language_consistency"}]}
             """, group);
         Assert.Equal(0, group.Metric(1, "kl"));
         // Rollouts are sampled in fp32.
         Assert.InRange(group.Metric(1, "sampling/sampling_logp_difference/max"), 1e-4, 0.1);
+        Assert.Equal(Math.Exp(group.Metric(1, "sampling/sampling_logp_difference/max")), group.Metric(1, "sampling/importance_sampling_ratio/max"), 0.1);
+        Assert.InRange(group.Metric(1, "sampling/importance_sampling_ratio/mean"), 0.95, 1.05);
         var refused = Assert.Throws<InvalidInputException>(() => stages.Run("pretrain", "wrong", options + ",\"dtype\":\"float16\"}", new()));
         Assert.Equal(("options.dtype", "unknown_value"), (refused.Parameter, refused.Code));
     }
