@@ -45,6 +45,12 @@ public sealed record GrpoOptions : StageOptions
     public required int StepsPerGeneration { get; init; }
 
     /// <summary>
+    /// <c>max_resamples</c>: how often in a step groups whose rewards are all equal are drawn again, with further prompts in their place, 0 to 100; default 0, never. DAPO, section 3.2, has no
+    /// bound. What is flat even then stays. Each time costs a sampling of those groups.
+    /// </summary>
+    public required int MaxResamples { get; init; }
+
+    /// <summary>
     /// <c>sync_ref_model</c>: whether the policy, as it is then, becomes the reference every <c>ref_model_sync_steps</c> updates (1 to 1,000,000; default 400, the paper's; TRL's is 512); default false, the
     /// stage's start stays the reference. It becomes it whole, as in the paper (TRL mixes the two by ref_model_mixup_alpha; 1 is this). Needs beta above 0. Null: off.
     /// </summary>
@@ -72,6 +78,7 @@ public sealed record GrpoOptions : StageOptions
             ScaleRewards = reader.Choice("scale_rewards", "group", "group", "batch", "none"),
             NumIterations = reader.Integer("num_iterations", 1, 1, 64),
             StepsPerGeneration = Minibatches(reader, rollouts.PromptsPerStep * rollouts.NumGenerations),
+            MaxResamples = reader.Integer("max_resamples", 0, 0, 100),
             RefModelSyncSteps = SyncSteps(reader, loss.Beta),
             Phrases = PhraseList.Read(reader),
         };

@@ -19,7 +19,7 @@ internal static class GrpoStage
         using var reference = options.Loss.Beta > 0 ? ReferencePolicy.Of(loop.Model, stored, context, loop.ResumedFrom) : null;
         loop.Beside = () => reference?.Files ?? [];
         using var collector = new RolloutCollector(loop.Model, text, options.Rollouts, rubric, context, options.Loop.BFloat16);
-        var step = new GrpoStep(options, loop, reference, order, collector, context);
+        var step = new GrpoStep(options, loop, reference, new(order, collector, options), context);
         return loop.Run(step.Run, step.Ends, stored.TextFolder);
     }
 }

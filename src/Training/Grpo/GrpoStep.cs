@@ -1,6 +1,6 @@
 // One step of GRPO, from prompts to an update: read this first. Words: a prompt has a group of G rollouts (sampled completions); each rollout has a reward;
 // its advantage is how much better it is than its group. Sampled tokens of rollouts with a positive advantage become likelier, the others less likely.
-//   RowOrder (which prompts) -> RolloutCollector (sample, score) -> Advantages -> GrpoBatch (micro-batches, normaliser)
+//   GroupSampler (RowOrder: which prompts; RolloutCollector: sample, score) -> Advantages -> GrpoBatch (micro-batches, normaliser)
 //   -> per micro-batch: CausalLm -> LogProbs -> GrpoLoss -> backward -> TrainingLoop.Update (clip, AdamW)
 // As in TRL: with several updates on one batch (num_iterations, steps_per_generation) the first one has ratio 1 by detaching, and what it computed is the old policy of
 // the others. Unlike TRL: each minibatch's means are over its own tokens and rollouts.
@@ -15,7 +15,7 @@ using static TorchSharp.torch;
 namespace Gradus.Training.Grpo;
 
 /// <param name="reference">What the policy is held to; null where beta is 0.</param>
-internal sealed class GrpoStep(GrpoOptions options, TrainingLoop loop, ReferencePolicy? reference, RowOrder order, RolloutCollector collector, StageContext context)
+internal sealed class GrpoStep(GrpoOptions options, TrainingLoop loop, ReferencePolicy? reference, GroupSampler sampler, StageContext context)
 {
     private GrpoBatch[] batches = [];
     private AdvantageSet? advantages;
@@ -31,7 +31,7 @@ internal sealed class GrpoStep(GrpoOptions options, TrainingLoop loop, Reference
         IReadOnlyList<Sample> samples = [];
         if ((step - 1) % options.UpdatesPerBatch == 0)
         {
-            var groups = collector.Collect(order.Batch(((step - 1) / options.UpdatesPerBatch) + 1, options.Rollouts.PromptsPerStep), "rollout", step);
+            var groups = sampler.Sample(step, metrics);
             if (groups.All(g => g.Rollouts.All(r => r.Score.Total is null)))
                 context.Warn($"No reward applied to any rollout of step {step}: the rows lack what the rewards ask for (accuracy and last_number an answer, language_consistency a language). Nothing was learned.");
             advantages = Advantages.Of([.. groups.SelectMany(g => g.Rollouts).Select(r => r.Score.Total)], options.Rollouts.NumGenerations, options.ScaleRewards);
@@ -44,7 +44,6 @@ internal sealed class GrpoStep(GrpoOptions options, TrainingLoop loop, Reference
             metrics.Add(new("reward_std", advantages.RewardStd));
             metrics.Add(new("frac_reward_zero_std", advantages.FracRewardZeroStd));
             metrics.Add(new("frac_unscored", groups.Average(g => g.Rollouts.Average(r => r.Score.Total is null ? 1.0 : 0))));
-            metrics.Add(new("rollout_tokens_per_second", collector.TokensPerSecond));
         }
         metrics.Add(new("policy_version", version));
         metrics.AddRange(Train(step));

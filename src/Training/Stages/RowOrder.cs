@@ -23,6 +23,9 @@ internal sealed class RowOrder
     /// <summary>Rows of one epoch.</summary>
     public long EpochSize { get; }
 
+    /// <summary>The same rows in an order that has nothing to do with this one.</summary>
+    public RowOrder Apart(string purpose) => new(parts, (long)DerivedRandom.Key(seed, purpose));
+
     /// <summary>Reads the datasets and leaves out the rows whose prompts are held out, with an event that counts them.</summary>
     public static RowOrder Open(DatasetOptions options, StageContext context) => new(Read(options, context), context.Seed);
 

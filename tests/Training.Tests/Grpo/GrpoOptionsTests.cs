@@ -66,6 +66,7 @@ public sealed class GrpoOptionsTests
     [InlineData("""{"sapo_temperature_neg":1}""", "sapo_temperature_neg")]
     [InlineData("""{"top_entropy_quantile":0}""", "top_entropy_quantile")]
     [InlineData("""{"beta":-1}""", "beta")]
+    [InlineData("""{"max_resamples":101}""", "max_resamples")]
     [InlineData("""{"sync_ref_model":true}""", "sync_ref_model")]
     [InlineData("""{"beta":0.1,"ref_model_sync_steps":10}""", "ref_model_sync_steps")]
     [InlineData("""{"beta":0.1,"sync_ref_model":true,"ref_model_sync_steps":0}""", "ref_model_sync_steps")]
