@@ -38,13 +38,16 @@ public sealed class JobLease(NpgsqlDataSource database, string jobId, long stamp
     public async Task<bool> RenewAsync(TimeSpan lease, string phase, CancellationToken cancellationToken) =>
         await WriteAsync("update jobs set lease_expires_at = now() + $3, phase = $4 where id = $1 and lease_stamp = $2 and status = 'running'", [lease, phase], cancellationToken);
 
-    /// <summary>Writes a line into the job's events.</summary>
+    /// <summary>Writes a line into the job's events. A warning that stands there already is not written again: an attempt that does steps again warns again.</summary>
     public async Task<bool> EventAsync(string level, string message, CancellationToken cancellationToken)
     {
         var replaced = 0;
         return await WriteAsync("""
-            insert into job_events (job_id, attempt, level, message)
-            select id, attempt, $3, $4 from jobs where id = $1 and lease_stamp = $2 and status = 'running'
+            with written as (
+                insert into job_events (job_id, attempt, level, message)
+                select id, attempt, $3, $4 from jobs where id = $1 and lease_stamp = $2 and status = 'running'
+                    and ($3 <> 'warning' or not exists (select from job_events e where e.job_id = $1 and e.level = $3 and e.message = $4)))
+            update jobs set phase = phase where id = $1 and lease_stamp = $2 and status = 'running'
             """, [level, PostgresText.Clean(message, ref replaced)], cancellationToken);
     }
 

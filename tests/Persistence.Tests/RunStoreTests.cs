@@ -63,6 +63,15 @@ public sealed class RunStoreTests(PostgresDatabase database) : IClassFixture<Pos
     }
 
     [Fact]
+    public async Task A_warning_stands_once_and_other_events_as_often_as_they_are_said()
+    {
+        for (var attempt = 0; attempt < 2; attempt++)
+            foreach (var level in new[] { "info", "warning" }) Assert.True(await lease.EventAsync(level, "Step 3: again", Cancellation));
+        Assert.True(await lease.EventAsync("warning", "Step 4: another", Cancellation));
+        Assert.Equal("info info warning warning", await database.Sql("select string_agg(level, ' ' order by level) from job_events where job_id = $1 and message like 'Step%'", job));
+    }
+
+    [Fact]
     public async Task Nothing_is_written_under_a_stale_stamp()
     {
         var stale = lease.Stamp - 1;

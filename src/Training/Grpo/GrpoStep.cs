@@ -32,8 +32,6 @@ internal sealed class GrpoStep(GrpoOptions options, TrainingLoop loop, Reference
         if ((step - 1) % options.UpdatesPerBatch == 0)
         {
             var groups = sampler.Sample(step, metrics);
-            if (groups.All(g => g.Rollouts.All(r => r.Score.Total is null)))
-                context.Warn($"No reward applied to any rollout of step {step}: the rows lack what the rewards ask for (accuracy and last_number an answer, language_consistency a language). Nothing was learned.");
             advantages = Advantages.Of([.. groups.SelectMany(g => g.Rollouts).Select(r => r.Score.Total)], options.Rollouts.NumGenerations, options.ScaleRewards);
             batches = Batches(groups, advantages.Values, step);
             loop.Tokens += batches.Sum(batch => batch.AllTokens);

@@ -11,13 +11,18 @@ namespace Gradus.Training.Stages;
 
 internal sealed class TrainingLoop : IDisposable
 {
+    /// <summary>Steps in a row without a finite gradient that end the job.</summary>
+    private const int MostSkipped = 3;
+
     private readonly StageContext context;
     private readonly LoopOptions options;
     private readonly CheckpointStore store;
     private readonly LearningRateSchedule schedule;
     private readonly AdamW optimizer;
     private readonly int firstStep;
+    private readonly StepWarnings warnings;
     private bool saidLong;
+    private int skipped, skippedInARow;
 
     /// <param name="start">Makes the model where there is no checkpoint yet.</param>
     public TrainingLoop(StageContext context, LoopOptions options, Func<CausalLm> start)
@@ -31,6 +36,8 @@ internal sealed class TrainingLoop : IDisposable
         optimizer = new AdamW(Model.Parameters, new AdamWOptions { Beta1 = options.Beta1, Beta2 = options.Beta2, Epsilon = options.Epsilon, WeightDecay = options.WeightDecay });
         checkpoint?.LoadOptimizer(optimizer);
         Tokens = checkpoint?.State.GetProperty("num_tokens").GetInt64() ?? 0;
+        if (checkpoint?.State.TryGetProperty("skipped", out var counts) == true) (skipped, skippedInARow) = (counts[0].GetInt32(), counts[1].GetInt32());
+        warnings = new(options.BFloat16, checkpoint?.State.TryGetProperty("warnings", out var kept) == true ? kept : null);
         firstStep = (checkpoint?.Step ?? 0) + 1;
         ResumedFrom = checkpoint?.Folder;
         foreach (var layer in Model.LeftOut) context.Journal.Event("info", $"{layer} predicts further tokens and is left out: the model that is written has no such layer.");
@@ -65,11 +72,12 @@ internal sealed class TrainingLoop : IDisposable
             var record = run(step);
             // If we stop here: the update is lost with the process; the next attempt does it again from the last checkpoint.
             KillPoint.Pass("step-updated");
-            last = [.. record.Metrics, .. Memory(), new("step_time", clock.Elapsed.TotalSeconds), .. context.Times.Take()];
+            last = [.. record.Metrics, new("skipped_updates", skipped), .. Memory(), new("step_time", clock.Elapsed.TotalSeconds), .. context.Times.Take()];
             context.Progress("journal");
             context.Journal.CommitStep(record with { Metrics = last });
             // If we stop here: the rows of steps after the last checkpoint are deleted by the next attempt's Begin, and written again.
             KillPoint.Pass("step-committed");
+            foreach (var warning in warnings.Of(step, last)) context.Warn(warning);
             var stop = context.Journal.StopRequested;
             saveIsDue |= stop || step % options.SaveSteps == 0;
             if (step < options.MaxSteps && !(saveIsDue && maySave(step))) continue;
@@ -100,15 +108,17 @@ internal sealed class TrainingLoop : IDisposable
         return Model.Pass(tokens, options.GradientCheckpointing);
     }
 
-    /// <summary>Clips the gradients that backward left, steps, and clears them. A parameter without a gradient counts as one of zeros.</summary>
+    /// <summary>Clips the gradients that backward left, steps, and clears them. A parameter without a gradient counts as one of zeros. Gradients that are not finite change nothing but the count.</summary>
     /// <returns>The norm before clipping, and the rate.</returns>
+    /// <exception cref="InvalidOperationException">They were not finite in this step and the two before.</exception>
     public (double GradNorm, double LearningRate) Update(int step)
     {
         context.Progress("optimizer");
         var norm = Gradients.ClipNorm(Model.Parameters, options.MaxGradNorm > 0 ? options.MaxGradNorm : double.PositiveInfinity);
-        if (!double.IsFinite(norm)) throw new InvalidOperationException($"The gradient of step {step} is not finite: training has diverged. A lower learning_rate or max_grad_norm may help.");
-        var rate = schedule.At(step);
-        optimizer.Step(rate);
+        var (rate, finite) = (schedule.At(step), double.IsFinite(norm));
+        (skipped, skippedInARow) = finite ? (skipped, 0) : (skipped + 1, skippedInARow + 1);
+        if (skippedInARow == MostSkipped) throw new InvalidOperationException($"The gradients of steps {step - MostSkipped + 1} to {step} were not finite: training has diverged. Lower learning_rate or max_grad_norm.");
+        if (finite) optimizer.Step(rate);
         Gradients.Clear(Model.Parameters);
         return (norm, rate);
     }
@@ -126,7 +136,8 @@ internal sealed class TrainingLoop : IDisposable
     private void Save(int step)
     {
         context.Progress("checkpoint");
-        var record = store.Save(step, Model, optimizer, JsonSerializer.SerializeToElement(new JsonObject { ["num_tokens"] = Tokens }), Beside?.Invoke());
+        JsonObject state = new() { ["num_tokens"] = Tokens, ["skipped"] = new JsonArray(skipped, skippedInARow), ["warnings"] = warnings.State };
+        var record = store.Save(step, Model, optimizer, JsonSerializer.SerializeToElement(state), Beside?.Invoke());
         context.Journal.CommitCheckpoint(record);
         // If we stop here: the row stands, older folders are still there; the next checkpoint removes them.
         KillPoint.Pass("checkpoint-committed");
