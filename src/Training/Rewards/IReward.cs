@@ -22,6 +22,9 @@ public interface IReward
 /// <param name="FinishReason"><c>stop</c> or <c>length</c>.</param>
 public sealed record RewardContext(string Prompt, string Completion, JsonElement Row, string FinishReason)
 {
+    /// <summary>Tokens of the completion, the end token included; null where only its text is known.</summary>
+    public int? Tokens { get; init; }
+
     /// <summary>A string field of the row, or a number as it is written; null where there is none.</summary>
     public string? Field(string name)
     {

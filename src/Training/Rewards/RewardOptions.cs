@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Gradus.Training.Stages;
 
 namespace Gradus.Training.Rewards;
 
@@ -7,39 +8,31 @@ internal static class RewardOptions
 {
     public static (IReward Reward, double Weight) Read(JsonElement entry, string where)
     {
-        if (entry.ValueKind != JsonValueKind.Object || !entry.TryGetProperty("name", out var nameField) || nameField.ValueKind != JsonValueKind.String)
-            throw new InvalidInputException($"'{where}' must be an object with a 'name'; known: {string.Join(", ", Rubric.Known)}.", $"{where}.name", "missing");
-        var name = nameField.GetString()!;
-        if (!Rubric.Known.Contains(name)) throw new InvalidInputException($"There is no reward '{name}'; known: {string.Join(", ", Rubric.Known)}.", $"{where}.name", "unknown_value");
-        var requireFormat = true;
-        var weight = 1.0;
-        foreach (var field in entry.EnumerateObject())
-        {
-            switch (field.Name)
-            {
-                case "name":
-                    break;
-                case "weight":
-                    if (field.Value.ValueKind != JsonValueKind.Number || !field.Value.TryGetDouble(out weight) || !(Math.Abs(weight) <= Rubric.LargestWeight))
-                        throw new InvalidInputException($"'{where}.weight' must be a number from -{Rubric.LargestWeight} to {Rubric.LargestWeight}; it is {field.Value}.", $"{where}.weight", "out_of_range");
-                    break;
-                case "require_format" when name == "accuracy":
-                    if (field.Value.ValueKind is not (JsonValueKind.True or JsonValueKind.False))
-                        throw new InvalidInputException($"'{where}.require_format' must be true or false; it is {field.Value}.", $"{where}.require_format");
-                    requireFormat = field.Value.GetBoolean();
-                    break;
-                default:
-                    throw new InvalidInputException($"The reward '{name}' has no field '{field.Name}'; it has: name, weight{(name == "accuracy" ? ", require_format" : "")}.", $"{where}.{field.Name}", "unknown_field");
-            }
-        }
-
-        IReward reward = name switch
-        {
-            "accuracy" => new AccuracyReward(requireFormat),
-            "format" => new FormatReward(),
-            "last_number" => new LastNumberReward(),
-            _ => new LanguageConsistencyReward(),
-        };
+        var reader = new OptionReader(entry, where);
+        var name = reader.Choice("name", null, [.. Rubric.Known]);
+        var weight = reader.Number("weight", 1, -Rubric.LargestWeight, Rubric.LargestWeight);
+        var reward = Named(name, reader);
+        reader.RefuseUnknown();
         return (reward, weight);
+    }
+
+    private static IReward Named(string name, OptionReader reader)
+    {
+        switch (name)
+        {
+            case "accuracy":
+                return new AccuracyReward(reader.Flag("require_format", true));
+            case "format":
+                return new FormatReward();
+            case "last_number":
+                return new LastNumberReward();
+            case "soft_overlong":
+                var longest = reader.Integer("max_completion_len", null, 1, 131_072);
+                return new SoftOverlongReward(longest, reader.Integer("soft_punish_cache", null, 0, longest));
+            case "repetition_penalty":
+                return new RepetitionPenaltyReward(reader.Integer("ngram_size", 3, 1, RepetitionPenaltyReward.LargestSize), reader.Number("max_penalty", -1, -100, 0));
+            default:
+                return new LanguageConsistencyReward();
+        }
     }
 }

@@ -40,7 +40,7 @@ public sealed class Rubric
     }
 
     /// <summary>The names that options may use.</summary>
-    public static IReadOnlyList<string> Known { get; } = ["accuracy", "format", "language_consistency", "last_number"];
+    public static IReadOnlyList<string> Known { get; } = ["accuracy", "format", "language_consistency", "last_number", "repetition_penalty", "soft_overlong"];
 
     public IReadOnlyList<string> Names => [.. parts.Select(part => part.Reward.Name)];
 

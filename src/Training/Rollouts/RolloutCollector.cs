@@ -55,7 +55,7 @@ internal sealed class RolloutCollector(CausalLm policy, TextEncoder text, Rollou
         int[] tokens = [.. sequence.Tokens];
         var completion = prompt.Opened + text.Prompts.Tokenizer.Decode(tokens, skipSpecialTokens: true);
         var finish = sequence.FinishReason!;
-        return new(tokens, [.. sequence.LogProbs], completion, finish, rubric?.Score(new(prompt.Shown, completion, row, finish)) ?? Unscored);
+        return new(tokens, [.. sequence.LogProbs], completion, finish, rubric?.Score(new(prompt.Shown, completion, row, finish) { Tokens = tokens.Length }) ?? Unscored);
     }
 
     private EncodedPrompt PromptOf(JsonElement row) => row.TryGetProperty("prompt", out var prompt)

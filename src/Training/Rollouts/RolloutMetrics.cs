@@ -38,7 +38,7 @@ internal static class RolloutMetrics
         }
     }
 
-    public static RewardContext ContextOf(RolloutGroup group, Rollout rollout) => new(group.Prompt.Shown, rollout.Text, group.Row, rollout.FinishReason);
+    public static RewardContext ContextOf(RolloutGroup group, Rollout rollout) => new(group.Prompt.Shown, rollout.Text, group.Row, rollout.FinishReason) { Tokens = rollout.Tokens.Length };
 
     /// <summary>The step's samples as they are kept; a group's are neighbours.</summary>
     public static IReadOnlyList<Sample> Samples(IReadOnlyList<RolloutGroup> groups, IReadOnlyList<double>? advantages, int policyVersion) =>

@@ -154,6 +154,16 @@ public sealed class StageTests
     }
 
     [Fact]
+    public void Lengths_in_tokens_reach_the_reward()
+    {
+        using var stages = new StageHarness().WithBase();
+        var journal = new MemoryJournal();
+        stages.Run("grpo", "g", """{"model":"base","dataset":"problems","max_steps":1,"prompts_per_step":4,"num_generations":4,"max_completion_length":20,"rewards":[{"name":"soft_overlong","max_completion_len":20,"soft_punish_cache":20}]}""", journal);
+        Assert.Equal(16, journal.Steps[1].Samples.Count);
+        Assert.All(journal.Steps[1].Samples, sample => Assert.Equal(-sample.TokenCount / 20.0, sample.Reward!.Value, 1e-12));
+    }
+
+    [Fact]
     public void The_policy_begins_at_its_reference_and_the_engine_agrees_with_the_trainer()
     {
         using var stages = new StageHarness().WithBase();
