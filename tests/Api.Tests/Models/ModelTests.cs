@@ -26,7 +26,7 @@ public sealed class ModelTests(ApiHost host)
         Assert.Equal(first.Text("prompt"), (await host.Client.GetOkAsync("/v1/datasets/running-sums-problems/rows?limit=1")).Data()[0].GetProperty("content").Text("prompt"));
         var tiny = await host.Service.Services.GetRequiredService<ModelCatalog>().FindAsync("tiny", Requests.Cancel);
         Assert.True(tiny!.BuiltIn && File.Exists(Path.Combine(tiny.Folder, "tokenizer.json")) && File.Exists(Path.Combine(tiny.Folder, "config.json")));
-        Assert.Equal(["grpo-times-tables", "gsm8k-smollm2", "r1-tiny", "r1-zero-tiny"], (await host.Client.GetOkAsync("/v1/recipes")).Data().Select(recipe => recipe.Text("id")));
+        Assert.Equal(["grpo-times-tables", "gsm8k-smollm2", "r1-tiny", "r1-zero", "r1-zero-tiny"], (await host.Client.GetOkAsync("/v1/recipes")).Data().Select(recipe => recipe.Text("id")));
     }
 
     [Fact]

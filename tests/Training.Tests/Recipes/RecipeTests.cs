@@ -119,5 +119,22 @@ public sealed class RecipeTests
         }
     }
 
+    [Fact]
+    public void R1_zero_is_the_papers()
+    {
+        var recipe = Recipe.Parse(ShippedRecipes.All["r1-zero"]);
+        GrpoOptions[] stages = [.. recipe.Stages.Select(stage => Assert.IsType<GrpoOptions>(stage.Options))];
+        Assert.Equal([32_768, 65_536], stages.Select(stage => stage.Rollouts.MaxCompletionLength));
+        Assert.Equal(10_400, stages.Sum(stage => stage.Loop.MaxSteps));
+        foreach (var stage in stages)
+        {
+            // 8,192 outputs in 16 minibatches of 512, one pass.
+            Assert.Equal((8_192, 16, 16, 16), (stage.Rollouts.PromptsPerStep * stage.Rollouts.NumGenerations, stage.Rollouts.NumGenerations, stage.StepsPerGeneration, stage.UpdatesPerBatch));
+            Assert.Equal(("grpo", "group", 0.001, 10, 10, 400), (stage.Loss.LossType, stage.ScaleRewards, stage.Loss.Beta, stage.Loss.Epsilon, stage.Loss.EpsilonHigh, stage.RefModelSyncSteps));
+            Assert.Equal((3e-6, "constant", 1, 1), (stage.Loop.LearningRate, stage.Loop.Scheduler, stage.Rollouts.Temperature, stage.Rollouts.TopP));
+            Assert.Equal(0, stage.Loop.MaxSteps % stage.UpdatesPerBatch);
+        }
+    }
+
     private static JsonElement Json(string text) => JsonDocument.Parse(text).RootElement;
 }
