@@ -18,6 +18,7 @@ public static class PersistenceSetup
         services.AddSingleton<DeviceStore>();
         services.AddSingleton<RunQueries>();
         services.AddSingleton<StepQueries>();
+        services.AddSingleton<SampleTable>();
         services.AddSingleton<DatasetStore>();
         services.AddSingleton<ModelCatalog>();
         return services;

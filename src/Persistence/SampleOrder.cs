@@ -18,6 +18,9 @@ public enum SampleOrder
 
     /// <summary>The highest advantage first, those without one last.</summary>
     Advantage,
+
+    /// <summary>Of one step: each group's best and worst by reward, group after group; then the others likewise.</summary>
+    Group,
 }
 
 /// <summary>Where a page of samples ended: it holds the order that was asked for and the values it is sorted by.</summary>

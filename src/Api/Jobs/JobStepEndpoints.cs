@@ -16,8 +16,9 @@ internal static class JobStepEndpoints
 
     private static readonly IntegerQuery onlyStep = new("step", null, 0, int.MaxValue, "Only the samples of this step.");
 
-    private static readonly ChoiceQuery sampleOrder = new("order", null, ["newest", "index", "reward", "advantage"],
-        "newest (default): newest step first, inside it by index. index: by the place in the step. reward, advantage: the highest first, those without one last.");
+    private static readonly ChoiceQuery sampleOrder = new("order", null, ["newest", "index", "reward", "advantage", "group"],
+        "newest (default): newest step first, inside it by index. index: by the place in the step. reward, advantage: the highest first, those without one last. "
+        + "group: of one step (default the newest that has samples), each group's best and worst first, then the others.");
 
     private static readonly ChoiceQuery eventOrder = new("order", "desc", ["asc", "desc"], "desc: newest first. asc: oldest first, as a log reads.");
 
@@ -29,6 +30,9 @@ internal static class JobStepEndpoints
         app.MapGet("/v1/jobs/{id}/samples", SamplesAsync)
             .Describe("Jobs", "Read sampled completions", "With prompt, completion, rewards by name, advantage, finish reason and policy version.")
             .WithJobId().WithQuery(onlyStep, sampleOrder, Paging.Limit, Paging.After).Returns<ListContract<SampleContract>>(200);
+        app.MapGet("/v1/jobs/{id}/samples.jsonl", DownloadAsync)
+            .Describe("Jobs", "Download all sampled completions", "One JSON object a line, as GET /v1/jobs/{id}/samples has them, the first step first; of a running job those so far.")
+            .WithJobId().Returns<string>(200, SampleDownload.ContentType);
         app.MapGet("/v1/jobs/{id}/events", EventsAsync)
             .Describe("Jobs", "Read a job's log", "What happened to it: attempts, checkpoints, warnings, why it failed.")
             .WithJobId().WithQuery(eventOrder, Paging.Limit, Paging.After).Returns<ListContract<JobEventContract>>(200);
@@ -51,7 +55,7 @@ internal static class JobStepEndpoints
         return new("list", [.. page.SelectMany(MetricContract.Of)], found.Count > limit, page.FirstOrDefault()?.Step.ToString(), page.LastOrDefault()?.Step.ToString());
     }
 
-    private static async Task<ListContract<SampleContract>> SamplesAsync(string id, HttpContext context, RunQueries runs, StepQueries steps, CancellationToken cancel)
+    private static async Task<ListContract<SampleContract>> SamplesAsync(string id, HttpContext context, RunQueries runs, StepQueries steps, SampleTable table, CancellationToken cancel)
     {
         var (step, asked, limit) = (onlyStep.ReadOrNull(context), sampleOrder.Read(context), Paging.Limit.Read(context));
         var after = Paging.After.Read(context) is { } text ? SampleCursor.Decode(text) : null;
@@ -60,8 +64,16 @@ internal static class JobStepEndpoints
             throw new InvalidInputException("'after' comes from a list in another order or of another step: leave 'order' and 'step' as they were, or out.", "after", "invalid_cursor");
         var (order, only) = after is null ? (named ?? SampleOrder.Newest, step) : (after.Order, after.OnlyStep);
         var job = await runs.RequireJobAsync(id, cancel);
-        return ListContract<SampleContract>.Of(await steps.SamplesAsync(job.Id, order, only, after, limit, cancel), limit, SampleContract.Of, sample =>
+        if (order == SampleOrder.Group) only ??= await table.NewestStepAsync(job.Id, cancel) ?? 0;
+        var found = order == SampleOrder.Group ? await table.ByGroupAsync(job.Id, only!.Value, after?.Index, limit, cancel) : await steps.SamplesAsync(job.Id, order, only, after, limit, cancel);
+        return ListContract<SampleContract>.Of(found, limit, SampleContract.Of, sample =>
             new SampleCursor(order, only, BitConverter.DoubleToInt64Bits((order == SampleOrder.Reward ? sample.Reward : sample.Advantage) ?? double.NegativeInfinity), sample.Step, sample.Index).Encode());
+    }
+
+    private static async Task<IResult> DownloadAsync(string id, RunQueries runs, SampleTable table, CancellationToken cancel)
+    {
+        var job = await runs.RequireJobAsync(id, cancel);
+        return SampleDownload.Of(job.Id, [job.Id], table, cancel);
     }
 
     private static async Task<ListContract<JobEventContract>> EventsAsync(string id, HttpContext context, RunQueries runs, StepQueries steps, CancellationToken cancel)

@@ -19,6 +19,9 @@ internal static class RunEndpoints
         app.MapGet("/v1/runs/{id}/metrics", MetricsAsync)
             .Describe("Runs", "Read a run's metrics", "Across its jobs, in their order; each entry names its job. For the next page send `last_id` as `after`.")
             .WithRunId().WithQuery(JobStepEndpoints.Names, JobStepEndpoints.StepLimit, Paging.After).Returns<ListContract<MetricContract>>(200);
+        app.MapGet("/v1/runs/{id}/samples.jsonl", DownloadAsync)
+            .Describe("Runs", "Download all sampled completions", "Of its jobs, in their order: one JSON object a line, as GET /v1/jobs/{id}/samples has them.")
+            .WithRunId().Returns<string>(200, SampleDownload.ContentType);
         app.MapPost("/v1/runs/{id}/cancel", CancelAsync)
             .Describe("Runs", "Cancel a run", "Cancels each of its jobs that has not ended. Asking again changes nothing; 409 when it has succeeded or failed.").WithRunId().Returns<RunContract>(200);
         app.MapPost("/v1/runs/{id}/retry", RetryAsync)
@@ -55,6 +58,12 @@ internal static class RunEndpoints
         return new("list", [.. page.SelectMany(MetricContract.Of)], found.Count > limit, Cursor(page.FirstOrDefault()), Cursor(page.LastOrDefault()));
 
         static string? Cursor(StepMetrics? step) => step is null ? null : $"{step.Position}.{step.Step}";
+    }
+
+    private static async Task<IResult> DownloadAsync(string id, RunQueries runs, SampleTable table, CancellationToken cancel)
+    {
+        var run = await runs.RequireRunAsync(id, cancel);
+        return SampleDownload.Of(run.Id, [.. run.Jobs.OrderBy(job => job.Position).Select(job => job.Id)], table, cancel);
     }
 
     private static async Task<RunContract> CancelAsync(string id, RunQueries runs, JobStore jobs, IJobDispatcher dispatcher, CancellationToken cancel)

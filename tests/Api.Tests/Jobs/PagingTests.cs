@@ -103,6 +103,59 @@ public sealed class PagingTests(ApiHost host)
         Assert.Equal(expected, string.Join(' ', seen));
     }
 
+    [Theory, InlineData("order=group&step=2"), InlineData("order=group")]
+    public async Task TheBestAndTheWorstOfEachGroupComeFirst(string query)
+    {
+        var job = await host.JobAsync("running");
+        // Two prompts with four rollouts each; in the second one is unscored and two tie.
+        await SamplesAsync(job, 1, ("p", 1), ("p", 0));
+        await SamplesAsync(job, 2, ("p", 0.2), ("p", 0.9), ("p", 0.1), ("p", 0.5), ("q", null), ("q", 1), ("q", 0), ("q", 1));
+        List<int> seen = [];
+        string? after = null;
+        do
+        {
+            var page = await host.Client.GetOkAsync($"/v1/jobs/{job}/samples?limit=3&{(after is null ? query : $"after={after}")}");
+            Assert.All(page.Data(), sample => Assert.Equal(2, sample.GetProperty("step").GetInt32()));
+            Assert.All(page.Data(), sample => Assert.Equal(sample.GetProperty("reward").GetRawText(), sample.GetProperty("rewards").GetProperty("accuracy").GetRawText()));
+            seen.AddRange(page.Data().Select(sample => sample.GetProperty("index").GetInt32()));
+            after = page.GetProperty("has_more").GetBoolean() ? page.Text("last_id") : null;
+        }
+        while (after is not null);
+        Assert.Equal([1, 2, 5, 6, 3, 0, 7, 4], seen);
+    }
+
+    [Fact]
+    public async Task ASampleTableComesWholeAsLinesFromAJobAndFromARun()
+    {
+        var job = await host.JobAsync("running");
+        // More than one page of the database.
+        await SamplesAsync(job, 2, [.. Enumerable.Range(0, 300).Select(i => ("p\n\u5B57", (double?)i))]);
+        await SamplesAsync(job, 1, ("p", null));
+        var run = (await host.Client.GetOkAsync($"/v1/jobs/{job}")).Text("run_id");
+        using var response = await host.Client.GetAsync($"/v1/jobs/{job}/samples.jsonl", Requests.Cancel);
+        Assert.Equal(("application/jsonl", $"{job}-samples.jsonl"), (response.Content.Headers.ContentType!.MediaType, response.Content.Headers.ContentDisposition!.FileName));
+        var text = await response.Content.ReadAsStringAsync(Requests.Cancel);
+        var lines = text.Split('\n')[..^1].Select(line => JsonDocument.Parse(line).RootElement).ToArray();
+        Assert.Equal([(1, 0), .. Enumerable.Range(0, 300).Select(i => (2, i))], lines.Select(line => (line.GetProperty("step").GetInt32(), line.GetProperty("index").GetInt32())));
+        Assert.Equal(JsonElementText((await host.Client.GetOkAsync($"/v1/jobs/{job}/samples?step=2&order=index&limit=1")).Data()[0]), JsonElementText(lines[1]));
+        Assert.Equal(text, await host.Client.GetStringAsync($"/v1/runs/{run}/samples.jsonl", Requests.Cancel));
+        await host.Client.GetErrorAsync("/v1/jobs/job_x/samples.jsonl", 404);
+        await host.Client.GetErrorAsync("/v1/runs/run_x/samples.jsonl", 404);
+
+        static string JsonElementText(JsonElement element) => JsonSerializer.Serialize(element);
+    }
+
+    private async Task SamplesAsync(string job, int step, params (string Prompt, double? Reward)[] samples)
+    {
+        foreach (var (index, (prompt, reward)) in samples.Index())
+        {
+            await host.Database.Sql("""
+                insert into samples (job_id, step, index, prompt, completion, token_count, reward, finish_reason, policy_version) values ($1, $2, $3, $4, 'c', 4, nullif($5, -1), 'stop', 7)
+                """, job, step, index, prompt, reward ?? -1);
+            await host.Database.Sql("insert into rewards values ($1, $2, $3, 'accuracy', nullif($4, -1))", job, step, index, reward ?? -1);
+        }
+    }
+
     [Fact]
     public async Task ACursorOfAnotherOrderIsRefused()
     {
