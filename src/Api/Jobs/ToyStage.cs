@@ -27,7 +27,11 @@ internal static class ToyStage
             if (step == Number(request, "throw_at")) throw new InvalidOperationException("the reward 'toy' threw");
             if (step == Number(request, "full_at")) throw new IOException("No space left on device");
             if (step == Number(request, "exit_at")) Environment.Exit(0);
-            if (step == Number(request, "hang_at")) new ManualResetEventSlim().Wait();
+            if (step == Number(request, "hang_at"))
+            {
+                if (request.Options.TryGetProperty("hang_in", out var phase)) journal.Progress(phase.GetString()!);
+                new ManualResetEventSlim().Wait();
+            }
             if (step == Number(request, "overflow_at")) Overflow(0);
             checksum = DerivedRandom.Key(request.Seed + (long)checksum, "toy", step);
             journal.CommitStep(new StepRecord(step, [new("checksum", checksum % 1_000_000), new("step_time", 1)], [Sample(step, checksum)]));

@@ -1,4 +1,5 @@
 using Gradus.Api.Operations;
+using Gradus.Training.Stages;
 
 namespace Gradus.Api.Jobs;
 
@@ -24,9 +25,20 @@ internal sealed record WorkerOptions(
 
     public static WorkerOptions From(GradusSettings settings, string connection) => new(
         connection, settings.StateFolder, Environment.MachineName, settings.Devices, TimeSpan.FromSeconds(settings.LeaseSeconds), TimeSpan.FromSeconds(settings.StopSeconds),
-        TimeSpan.FromSeconds(settings.PhaseLimitSeconds), settings.PhaseLimits.Select(Limit).ToDictionary(limit => limit.Phase, limit => limit.Seconds));
+        TimeSpan.FromSeconds(settings.PhaseLimitSeconds), Limits(settings.PhaseLimits));
 
     public string DeviceId(string device) => $"{Host}/{device}";
+
+    private static Dictionary<string, double> Limits(IReadOnlyList<string> texts)
+    {
+        Dictionary<string, double> limits = [];
+        foreach (var (phase, seconds) in texts.Select(Limit))
+        {
+            if (!Phases.All.Contains(phase)) throw new SettingsException($"Gradus:PhaseLimits names the phase '{phase}'; there are {string.Join(", ", Phases.All)}.");
+            if (!limits.TryAdd(phase, seconds)) throw new SettingsException($"Gradus:PhaseLimits names the phase '{phase}' twice.");
+        }
+        return limits;
+    }
 
     private static (string Phase, double Seconds) Limit(string text) =>
         text.Split('=') is [var phase, var number] && double.TryParse(number, out var seconds) && seconds is >= 1 and <= 86_400

@@ -78,7 +78,7 @@ internal sealed record GradusSettings
     [Range(1, 86_400)]
     public double PhaseLimitSeconds { get; init; } = 600;
 
-    /// <summary>Limits by phase, <c>PHASE=SECONDS</c>: <c>checkpoint=1800,rollout=300</c>.</summary>
+    /// <summary>Limits by phase, <c>PHASE=SECONDS</c>: <c>checkpoint=1800,rollout=300</c>; the phases are those of <see cref="Training.Stages.Phases"/>.</summary>
     public IReadOnlyList<string> PhaseLimits { get; init; } = [];
 
     /// <summary>Where chat computes: <c>cpu</c> or <c>cuda:N</c>.</summary>

@@ -37,10 +37,13 @@ internal sealed class RolloutCollector(CausalLm policy, TextEncoder text, Rollou
             var room = Math.Max(1, Math.Min(options.MaxCompletionLength, engine.MaxPositions - prompts[i].Tokens.Length));
             sequences[i] = engine.Add(new(prompts[i].Tokens, room, sampling, text.EndTokens, keys));
         }
-        while (!engine.Idle)
+        for (var seen = -1L; !engine.Idle; engine.Step())
         {
-            context.Progress("rollout");
-            engine.Step();
+            context.CancellationToken.ThrowIfCancellationRequested();
+            // Steps that compute no token are no progress, however many.
+            var computed = engine.SampledTokens + engine.PrefilledTokens;
+            if (computed != seen) context.Progress("rollout");
+            seen = computed;
         }
         TokensPerSecond = sequences.Sum(s => s.Sum(q => (long)q.Tokens.Count)) / clock.Elapsed.TotalSeconds;
 

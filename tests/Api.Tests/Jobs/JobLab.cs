@@ -44,11 +44,11 @@ internal sealed class JobLab(PostgresDatabase database) : IAsyncDisposable
     }
 
     /// <summary>A worker of a host of its own, with one device.</summary>
-    public JobWorker Worker(string? connection = null, double leaseSeconds = 300, double phaseSeconds = 300, double stopSeconds = 30)
+    public JobWorker Worker(string? connection = null, double leaseSeconds = 300, double phaseSeconds = 300, double stopSeconds = 30, Dictionary<string, double>? phaseLimits = null)
     {
         var options = new WorkerOptions(
             connection ?? database.ConnectionString, Folder, "host-" + Guid.NewGuid().ToString("N"), ["cpu"], TimeSpan.FromSeconds(leaseSeconds),
-            TimeSpan.FromSeconds(stopSeconds), TimeSpan.FromSeconds(phaseSeconds), new Dictionary<string, double>()) { ChildEnvironment = ChildEnvironment };
+            TimeSpan.FromSeconds(stopSeconds), TimeSpan.FromSeconds(phaseSeconds), phaseLimits ?? []) { ChildEnvironment = ChildEnvironment };
         var signal = new WorkerSignal();
         things.Add(signal);
         var source = connection is null ? database.Source : Npgsql.NpgsqlDataSource.Create(connection);

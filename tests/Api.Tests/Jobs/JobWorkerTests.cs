@@ -135,6 +135,15 @@ public sealed class JobWorkerTests(PostgresDatabase database) : IClassFixture<Po
         Assert.Empty(JobLab.Processes(job));
     }
 
+    [Theory, InlineData("rollout"), InlineData("optimizer")]
+    public async Task A_phase_has_a_limit_of_its_own_and_a_hang_names_it(string phase)
+    {
+        var job = await lab.QueueOneAsync(new { steps = 4, hang_at = 3, hang_in = phase });
+        await lab.AttemptAsync(lab.Worker(phaseLimits: new() { [phase] = 1 }));
+        Assert.Equal("queued", await lab.StatusAsync(job));
+        Assert.Matches($"there was no progress in phase '{phase}' for [0-9]+ s, its limit is 1 s", (string)(await lab.TextAsync("select string_agg(message, ' ') from job_events where job_id = $1", job))!);
+    }
+
     [Fact]
     public async Task A_frozen_child_is_ended_by_its_own_worker_and_costs_one_attempt()
     {

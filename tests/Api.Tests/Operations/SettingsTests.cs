@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Gradus.Api.Jobs;
 using Gradus.Api.Operations;
 using Microsoft.Extensions.Configuration;
 using Xunit;
@@ -24,6 +25,21 @@ public sealed class SettingsTests(ApiHost host)
     [InlineData("StateFoldr", "/tmp", "Gradus:StateFoldr is not a setting; there are Url, StateFolder")]
     public void AWrongSettingIsRefusedByName(string name, string value, string said) =>
         Assert.Contains(said, Assert.Throws<SettingsException>(() => Read((name, value))).Message, StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("rollotu=5", "names the phase 'rollotu'; there are start, load,")]
+    [InlineData("rollout=5,rollout=6", "names the phase 'rollout' twice")]
+    [InlineData("rollout=0", "expected is PHASE=SECONDS with 1 to 86400 seconds")]
+    public void AWrongLimitOfAPhaseIsRefused(string limits, string said) =>
+        Assert.Contains(said, Assert.Throws<SettingsException>(() => WorkerOptions.From(Read(("PhaseLimits", limits)), "")).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public void EachPhaseMayHaveALimit()
+    {
+        var options = WorkerOptions.From(Read(("PhaseLimits", "rollout=5,journal=60"), ("PhaseLimitSeconds", "300")), "");
+        var launch = new StageLaunch("", "", 20, options.PhaseLimit.TotalSeconds, options.PhaseLimits);
+        Assert.Equal([5, 60, 300], new[] { "rollout", "journal", "forward" }.Select(phase => launch.Limit(phase).TotalSeconds));
+    }
 
     [Fact]
     public void ListsAreReadInBothForms()
