@@ -32,6 +32,13 @@ public sealed class SampleTable(IDbContextFactory<GradusDb> databases, NpgsqlDat
         return [.. page.Where(found.ContainsKey).Select(index => found[index])];
     }
 
+    /// <summary>What the rewards of these jobs' samples are called, in the order of the alphabet.</summary>
+    public async Task<IReadOnlyList<string>> RewardNamesAsync(IReadOnlyList<string> jobs, CancellationToken cancellationToken)
+    {
+        await using var connection = await source.OpenConnectionAsync(cancellationToken);
+        return await connection.Statement("select distinct name collate \"C\" from rewards where job_id = any ($1) order by 1", (object)jobs.ToArray()).ListAsync(reader => reader.GetString(0), cancellationToken);
+    }
+
     /// <summary>All samples of a job, the first step first, inside it by index.</summary>
     public async IAsyncEnumerable<StepSample> AllAsync(string jobId, [EnumeratorCancellation] CancellationToken cancellationToken)
     {

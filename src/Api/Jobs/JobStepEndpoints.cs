@@ -33,6 +33,9 @@ internal static class JobStepEndpoints
         app.MapGet("/v1/jobs/{id}/samples.jsonl", DownloadAsync)
             .Describe("Jobs", "Download all sampled completions", "One JSON object a line, as GET /v1/jobs/{id}/samples has them, the first step first; of a running job those so far.")
             .WithJobId().Returns<string>(200, SampleDownload.ContentType);
+        app.MapGet("/v1/jobs/{id}/samples.parquet", ParquetAsync)
+            .Describe("Jobs", "Download all sampled completions as Parquet", "The same rows as samples.jsonl, with a column `rewards/NAME` for each reward.")
+            .WithJobId().Returns<string>(200, SampleParquet.ContentType);
         app.MapGet("/v1/jobs/{id}/events", EventsAsync)
             .Describe("Jobs", "Read a job's log", "What happened to it: attempts, checkpoints, warnings, why it failed.")
             .WithJobId().WithQuery(eventOrder, Paging.Limit, Paging.After).Returns<ListContract<JobEventContract>>(200);
@@ -74,6 +77,12 @@ internal static class JobStepEndpoints
     {
         var job = await runs.RequireJobAsync(id, cancel);
         return SampleDownload.Of(job.Id, [job.Id], table, cancel);
+    }
+
+    private static async Task<IResult> ParquetAsync(string id, RunQueries runs, SampleTable table, StateFolders folders, CancellationToken cancel)
+    {
+        var job = await runs.RequireJobAsync(id, cancel);
+        return await SampleParquet.OfAsync(job.Id, [job.Id], table, folders, cancel);
     }
 
     private static async Task<ListContract<JobEventContract>> EventsAsync(string id, HttpContext context, RunQueries runs, StepQueries steps, CancellationToken cancel)

@@ -22,6 +22,9 @@ internal static class RunEndpoints
         app.MapGet("/v1/runs/{id}/samples.jsonl", DownloadAsync)
             .Describe("Runs", "Download all sampled completions", "Of its jobs, in their order: one JSON object a line, as GET /v1/jobs/{id}/samples has them.")
             .WithRunId().Returns<string>(200, SampleDownload.ContentType);
+        app.MapGet("/v1/runs/{id}/samples.parquet", ParquetAsync)
+            .Describe("Runs", "Download all sampled completions as Parquet", "The same rows as samples.jsonl, with a column `rewards/NAME` for each reward.")
+            .WithRunId().Returns<string>(200, SampleParquet.ContentType);
         app.MapPost("/v1/runs/{id}/cancel", CancelAsync)
             .Describe("Runs", "Cancel a run", "Cancels each of its jobs that has not ended. Asking again changes nothing; 409 when it has succeeded or failed.").WithRunId().Returns<RunContract>(200);
         app.MapPost("/v1/runs/{id}/retry", RetryAsync)
@@ -63,8 +66,16 @@ internal static class RunEndpoints
     private static async Task<IResult> DownloadAsync(string id, RunQueries runs, SampleTable table, CancellationToken cancel)
     {
         var run = await runs.RequireRunAsync(id, cancel);
-        return SampleDownload.Of(run.Id, [.. run.Jobs.OrderBy(job => job.Position).Select(job => job.Id)], table, cancel);
+        return SampleDownload.Of(run.Id, Jobs(run), table, cancel);
     }
+
+    private static async Task<IResult> ParquetAsync(string id, RunQueries runs, SampleTable table, StateFolders folders, CancellationToken cancel)
+    {
+        var run = await runs.RequireRunAsync(id, cancel);
+        return await SampleParquet.OfAsync(run.Id, Jobs(run), table, folders, cancel);
+    }
+
+    private static string[] Jobs(Run run) => [.. run.Jobs.OrderBy(job => job.Position).Select(job => job.Id)];
 
     private static async Task<RunContract> CancelAsync(string id, RunQueries runs, JobStore jobs, IJobDispatcher dispatcher, CancellationToken cancel)
     {

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Parquet;
 using Xunit;
 
 namespace Gradus.Api.Tests.Jobs;
@@ -143,6 +144,31 @@ public sealed class PagingTests(ApiHost host)
         await host.Client.GetErrorAsync("/v1/runs/run_x/samples.jsonl", 404);
 
         static string JsonElementText(JsonElement element) => JsonSerializer.Serialize(element);
+    }
+
+    [Fact]
+    public async Task ASampleTableComesAsParquet()
+    {
+        var job = await host.JobAsync("running");
+        await SamplesAsync(job, 1, [.. Enumerable.Range(0, 1100).Select(i => ($"p{i}\u5B57", i == 3 ? null : (double?)i))]);
+        var run = (await host.Client.GetOkAsync($"/v1/jobs/{job}")).Text("run_id");
+        foreach (var path in new[] { $"/v1/jobs/{job}", $"/v1/runs/{run}" })
+        {
+            using var body = new MemoryStream(await host.Client.GetByteArrayAsync(path + "/samples.parquet", Requests.Cancel));
+            await using var reader = await ParquetReader.CreateAsync(body, cancellationToken: Requests.Cancel);
+            var fields = reader.Schema.GetDataFields();
+            Assert.Equal("job_id step index prompt completion token_count finish_reason reward advantage policy_version rewards/accuracy", string.Join(' ', fields.Select(field => field.Name)));
+            Assert.Equal([1024, 76], reader.RowGroups.Select(group => group.RowCount));
+            var (prompts, rewards, indices, advantages) = (new string[76], new double?[1024], new int[76], new double?[76]);
+            await reader.OpenRowGroupReader(1).ReadAsync(fields[3], prompts, cancellationToken: Requests.Cancel);
+            await reader.OpenRowGroupReader(1).ReadAsync<int>(fields[2], indices, cancellationToken: Requests.Cancel);
+            await reader.OpenRowGroupReader(1).ReadAsync<double>(fields[8], advantages, cancellationToken: Requests.Cancel);
+            await reader.OpenRowGroupReader(0).ReadAsync<double>(fields[10], rewards, cancellationToken: Requests.Cancel);
+            Assert.Equal(("p1099\u5B57", 1024), (prompts[^1], indices[0]));
+            Assert.Equal([2.0, null, 4.0], rewards[2..5]);
+            Assert.All(advantages, Assert.Null);
+        }
+        Assert.Empty(Directory.EnumerateFiles(Path.Combine(host.Service.StateFolder, "uploads"), "*.parquet"));
     }
 
     private async Task SamplesAsync(string job, int step, params (string Prompt, double? Reward)[] samples)
