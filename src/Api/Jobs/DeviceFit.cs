@@ -103,6 +103,6 @@ internal sealed class DeviceFit(DeviceStore devices, DatasetStore datasets)
     private static JsonElement Json(MemoryEstimate estimate, RowTokens? rows) => JsonSerializer.SerializeToElement(new JsonObject
     {
         ["total_bytes"] = estimate.Total, ["weights_bytes"] = estimate.Weights, ["gradients_bytes"] = estimate.Gradients, ["optimizer_bytes"] = estimate.Optimizer,
-        ["activations_bytes"] = estimate.Activations, ["logits_bytes"] = estimate.Logits, ["cache_bytes"] = estimate.Cache, ["process_bytes"] = estimate.Process, ["row_tokens"] = rows?.Longest,
+        ["activations_bytes"] = estimate.Activations, ["logits_bytes"] = estimate.Logits, ["cache_bytes"] = estimate.Cache, ["holes_bytes"] = estimate.Holes, ["process_bytes"] = estimate.Process, ["row_tokens"] = rows?.Longest,
     });
 }

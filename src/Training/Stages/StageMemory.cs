@@ -85,7 +85,8 @@ public static class StageMemory
         // A step's rows are as long as the mean, but for one; lines are filled to nine tenths.
         var step = material.Rows is { } rows ? (long)Math.Min((double)options.BatchSize * line, ((options.BatchSize * Math.Min(line, rows.Mean)) + line) / 0.9) : (long)options.BatchSize * line;
         var tokens = Math.Max(line, Math.Min(loop.MaxTokensPerMicrobatch, step));
-        return Trained(new(tokens, line, tokens), loop, adapter, material);
+        var uneven = material.Rows is { Longest: > 0 } known ? 1 - (Math.Min(line, known.Mean) / line) : 0;
+        return Trained(new(tokens, line, tokens) { Uneven = uneven }, loop, adapter, material);
     }
 
     private static MemoryWork Group(GrpoOptions options, StageMaterial material)

@@ -24,6 +24,16 @@ public sealed class StageMemoryTests
     }
 
     [Fact]
+    public void Rows_of_many_lengths_leave_holes()
+    {
+        // GSM8K's rows with SmolLM2's tokenizer, micro-batches of 1,024 tokens: 7.37 GB measured in full training, 5.10 GB with an adapter of rank 16 and batches of 8.
+        var uneven = material with { Rows = new(506, 202) };
+        Assert.InRange(StageMemory.Of(Parse("sft", "\"batch_size\":16,\"max_tokens_per_microbatch\":1024"), uneven)!.Total / 7.37e9, 0.95, 1.3);
+        Assert.InRange(StageMemory.Of(Parse("sft", "\"batch_size\":8,\"max_tokens_per_microbatch\":1024,\"adapter\":{\"r\":16}"), uneven)!.Total / 5.10e9, 0.95, 1.3);
+        Assert.Equal(0, Of("sft", "\"batch_size\":8").Holes);
+    }
+
+    [Fact]
     public void Options_change_the_parts_they_concern()
     {
         const string Plain = "\"batch_size\":8,\"packing\":false,\"max_tokens_per_microbatch\":1024";
