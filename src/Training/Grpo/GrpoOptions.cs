@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Gradus.Training.Lora;
+using Gradus.Training.Rewards;
 using Gradus.Training.Rollouts;
 using Gradus.Training.Stages;
 
@@ -74,7 +75,7 @@ public sealed record GrpoOptions : StageOptions
             Rollouts = rollouts,
             Loop = LoopOptions.Read(reader, learningRate: 1e-6, scheduler: "constant"),
             Loss = loss,
-            Rewards = RewardsField.ReadWeighted(reader),
+            Rewards = Rewarding(reader, rollouts.MaxCompletionLength),
             ScaleRewards = reader.Choice("scale_rewards", "group", "group", "batch", "none"),
             NumIterations = reader.Integer("num_iterations", 1, 1, 64),
             StepsPerGeneration = Minibatches(reader, rollouts.PromptsPerStep * rollouts.NumGenerations),
@@ -82,6 +83,17 @@ public sealed record GrpoOptions : StageOptions
             RefModelSyncSteps = SyncSteps(reader, loss.Beta),
             Phrases = PhraseList.Read(reader),
         };
+    }
+
+    private static JsonElement Rewarding(OptionReader reader, int longest)
+    {
+        var rewards = RewardsField.ReadWeighted(reader);
+        foreach (var overlong in Rubric.FromOptions(rewards).Rewards.OfType<SoftOverlongReward>().Where(reward => reward.Unpunished >= longest))
+        {
+            throw OptionReader.Invalid(
+                reader.At("rewards"), $"The reward '{overlong.Name}' punishes from {overlong.Unpunished + 1} tokens on (max_completion_len less soft_punish_cache), and max_completion_length is {longest}: it would never punish.");
+        }
+        return rewards;
     }
 
     private static int? SyncSteps(OptionReader reader, double beta)

@@ -42,6 +42,8 @@ public sealed class Rubric
     /// <summary>The names that options may use.</summary>
     public static IReadOnlyList<string> Known { get; } = ["accuracy", "format", "language_consistency", "last_number", "repetition_penalty", "soft_overlong"];
 
+    public IEnumerable<IReward> Rewards => parts.Select(part => part.Reward);
+
     public IReadOnlyList<string> Names => [.. parts.Select(part => part.Reward.Name)];
 
     public IReadOnlyList<double> Weights => [.. parts.Select(part => part.Weight)];

@@ -10,6 +10,9 @@ public sealed class SoftOverlongReward(int longest, int cache) : IReward
 {
     public string Name => "soft_overlong";
 
+    /// <summary>Tokens up to which nothing is punished.</summary>
+    public int Unpunished => longest - cache;
+
     public double? Score(RewardContext context) => context.Tokens switch
     {
         null => null,

@@ -23,6 +23,10 @@ public sealed class GrpoOptionsTests
         Assert.Equal((400, null), (Parse("""{"beta":0.001,"sync_ref_model":true}""").RefModelSyncSteps, Parse("""{"beta":0.001}""").RefModelSyncSteps));
 
     [Fact]
+    public void A_punishment_that_begins_within_the_completion_is_taken() =>
+        Parse("""{"max_completion_length":17,"rewards":[{"name":"soft_overlong","max_completion_len":20,"soft_punish_cache":4}]}""");
+
+    [Fact]
     public void Updates_are_minibatches_times_passes() =>
         Assert.Equal(32, Parse("""{"prompts_per_step":32,"num_generations":16,"steps_per_generation":16,"num_iterations":2}""").UpdatesPerBatch);
 
@@ -67,6 +71,7 @@ public sealed class GrpoOptionsTests
     [InlineData("""{"top_entropy_quantile":0}""", "top_entropy_quantile")]
     [InlineData("""{"beta":-1}""", "beta")]
     [InlineData("""{"max_resamples":101}""", "max_resamples")]
+    [InlineData("""{"max_completion_length":16,"rewards":[{"name":"soft_overlong","max_completion_len":20,"soft_punish_cache":4}]}""", "rewards")]
     [InlineData("""{"sync_ref_model":true}""", "sync_ref_model")]
     [InlineData("""{"beta":0.1,"ref_model_sync_steps":10}""", "ref_model_sync_steps")]
     [InlineData("""{"beta":0.1,"sync_ref_model":true,"ref_model_sync_steps":0}""", "ref_model_sync_steps")]
