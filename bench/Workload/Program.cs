@@ -1,11 +1,12 @@
 using System.Globalization;
 using System.Text.Json;
+using Gradus.Training.Gguf;
 using Gradus.Training.Model;
 using Gradus.Workload;
 using static TorchSharp.torch;
 
 // Run it with the environment of a training child: . scripts/torch-environment.sh && dotnet run -c Release --project bench/Workload [STEPS [PART]]
-// where PART is yardstick, tiny, 3M, 135M, 135M-bf16, 135M-recomputed, 135M-bf16-recomputed, decode, decode-135M or tokenizers; all of them without it.
+// where PART is yardstick, tiny, 3M, 135M, 135M-bf16, 135M-recomputed, 135M-bf16-recomputed, decode, decode-135M[:SEQUENCES], tokenizers or gguf:FROM:TO; all of them without it.
 int threads = int.TryParse(Environment.GetEnvironmentVariable("OMP_NUM_THREADS"), out int n) ? n : Environment.ProcessorCount;
 int steps = args.Length > 0 ? int.Parse(args[0], CultureInfo.InvariantCulture) : 15;
 string[] parts = args.Length > 1 ? args[1..] : ["yardstick", "tiny", "3M", "135M", "135M-bf16", "135M-recomputed", "135M-bf16-recomputed", "decode", "decode-135M", "tokenizers"];
@@ -22,9 +23,18 @@ if (parts.Contains("decode"))
     DecodeRate.Print("tiny", Llama(62, 128, 384), groups: 16, groupSize: 16, prompt: 20, newTokens: 60, Math.Max(1, steps / 3), libtorch: true);
     DecodeRate.Print("3M", Llama(64, 256, 768), groups: 4, groupSize: 16, prompt: 32, newTokens: 64, Math.Max(1, steps / 3), libtorch: true);
 }
-if (parts.Contains("decode-135M"))
+foreach (string part in parts.Where(part => part.StartsWith("decode-135M", StringComparison.Ordinal)))
 {
-    foreach (int sequences in new[] { 1, 16, 64 }) DecodeRate.Print("135M", SmolLm2(), sequences, groupSize: 1, prompt: 32, newTokens: 48, Math.Max(1, steps / 3), libtorch: false);
+    int[] counts = part.Split(':') is [_, var only] ? [int.Parse(only, CultureInfo.InvariantCulture)] : [1, 16, 64];
+    foreach (int sequences in counts) DecodeRate.Print("135M", SmolLm2(), sequences, groupSize: 1, prompt: 32, newTokens: 48, Math.Max(1, steps / 3), libtorch: false);
+}
+// A GGUF file as llama.cpp computes it in bf16.
+foreach (string[] files in parts.Select(part => part.Split(':')).Where(part => part is ["gguf", _, _]))
+{
+    string folder = Directory.CreateTempSubdirectory("gradus-gguf-").FullName;
+    GgufImport.Convert(files[1], folder);
+    GgufExport.Write(folder, files[2], GgufType.BF16);
+    Directory.Delete(folder, recursive: true);
 }
 if (parts.Contains("tokenizers")) TokenizerRate.Print(Math.Max(1, steps / 3));
 
