@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
+using System.Text.Json;
 using Gradus.Api.Operations;
 using Gradus.Persistence;
 using Gradus.Training;
@@ -108,6 +109,7 @@ internal static class StageProcess
 #endif
         TorchSharp.torch.set_num_threads(Environment.ProcessorCount);
         LoadedBlas.RefuseReference();
+        if (request.Options.TryGetProperty("dtype", out var dtype) && dtype.ValueKind == JsonValueKind.String && dtype.GetString() == "bf16") LoadedBlas.UseOneThread();
         return StageRunner.Run(request, journal, catalog, CancellationToken.None);
     }
 

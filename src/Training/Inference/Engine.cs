@@ -1,5 +1,7 @@
 // Batched generation: sequences of any request share each step, join at any step and leave as soon as they end.
 // It knows no model (IDecoder does) and no text. Not for two threads at once: the caller's thread is the model's.
+using System.Runtime.ExceptionServices;
+
 namespace Gradus.Training.Inference;
 
 /// <param name="decoder">Owned: disposed with the engine.</param>
@@ -10,10 +12,14 @@ public sealed class Engine(IDecoder decoder, int maxSequences, bool sharePrefix 
     /// <summary>Prompts are computed together up to this many tokens, padding included.</summary>
     private const int PrefillTokens = 8192;
 
+    /// <summary>Logits from which on several threads draw: some hundred microseconds of work.</summary>
+    private const long WorthThreads = 1L << 18;
+
     private readonly Scheduler scheduler = new(maxSequences >= 1
         ? maxSequences
         : throw new ArgumentOutOfRangeException(nameof(maxSequences), maxSequences, "At least one sequence must be able to run."));
-    private readonly Sampler sampler = new(decoder.VocabularySize);
+    // One for each thread that draws.
+    private readonly Sampler[] samplers = [.. Enumerable.Range(0, Math.Clamp(Environment.ProcessorCount, 1, 8)).Select(_ => new Sampler(decoder.VocabularySize))];
     private float[] logits = [];
     private int[] lastTokens = [];
 
@@ -79,8 +85,32 @@ public sealed class Engine(IDecoder decoder, int maxSequences, bool sharePrefix 
         for (var slot = 0; slot < count; slot++) lastTokens[slot] = running[slot].TokenSpan[^1];
         var rows = Rows(count);
         decoder.Decode(lastTokens.AsSpan(0, count), rows);
-        for (var slot = 0; slot < count; slot++) Sample(running[slot], rows.Slice(slot * VocabularySize, VocabularySize));
+        SampleAll(running, count);
         RemoveFinished();
+    }
+
+    /// <summary>Draws for the slots from their rows of logits; each draw depends on its own sequence alone, so any thread may make it.</summary>
+    private void SampleAll(IReadOnlyList<Sequence> running, int count)
+    {
+        var parts = (long)count * VocabularySize < WorthThreads ? 1 : Math.Min(count, samplers.Length);
+        if (parts == 1) Part(0);
+        else
+        {
+            try
+            {
+                Parallel.For(0, parts, Part);
+            }
+            catch (AggregateException all)
+            {
+                ExceptionDispatchInfo.Throw(all.InnerExceptions[0]);
+            }
+        }
+        SampledTokens += count;
+
+        void Part(int part)
+        {
+            for (var slot = count * part / parts; slot < count * (part + 1) / parts; slot++) Sample(running[slot], logits.AsSpan(slot * VocabularySize, VocabularySize), samplers[part]);
+        }
     }
 
     private void Admit()
@@ -100,7 +130,8 @@ public sealed class Engine(IDecoder decoder, int maxSequences, bool sharePrefix 
                 decoder.CopyPrefix(holder.Slot, sequence.Slot, sequence.Request.Prompt.Length);
                 sequence.PromptLogits = holder.PromptLogits;
             }
-            Sample(sequence, sequence.PromptLogits);
+            Sample(sequence, sequence.PromptLogits, samplers[0]);
+            SampledTokens++;
         }
         PeakRunning = Math.Max(PeakRunning, Running);
         RemoveFinished();
@@ -123,12 +154,11 @@ public sealed class Engine(IDecoder decoder, int maxSequences, bool sharePrefix 
         }
     }
 
-    private void Sample(Sequence sequence, ReadOnlySpan<float> row)
+    private static void Sample(Sequence sequence, ReadOnlySpan<float> row, Sampler sampler)
     {
         var request = sequence.Request;
         var draw = DerivedRandom.At(sequence.Key, sequence.TokenSpan.Length);
         sequence.Append(sampler.Sample(row, request.Sampling, request.Prompt, sequence.TokenSpan, draw, request.TopLogProbs));
-        SampledTokens++;
     }
 
     private void RemoveFinished()
