@@ -27,7 +27,7 @@ COPY --from=build-system /app /app
 # Official profile: the packages bring libtorch (and CUDA's libraries) with them.
 FROM sdk AS build-official
 ARG CUDA=false
-RUN apt-get update && apt-get install -y --no-install-recommends npm && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install -y --no-install-recommends npm gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY . .
 RUN ./configure.sh --torch TorchSharp --jobs Hangfire $([ "$CUDA" = true ] && echo --cuda) && dotnet publish src/Api/Api.csproj -c Release -o /app

@@ -6,6 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 model=${1:-../shared/models/smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf}
 runs=${2:-5}
 [ -f "$model" ] || { echo "There is no $model; give a GGUF file of SmolLM2-135M." >&2; exit 1; }
+# shellcheck source=../scripts/torch-environment.sh
 . scripts/torch-environment.sh
 dotnet build bench/Workload -c Release -v quiet -nologo
 program=bench/Workload/bin/Release/net10.0/Gradus.Workload

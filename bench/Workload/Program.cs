@@ -28,11 +28,13 @@ foreach (string part in parts.Where(part => part.StartsWith("decode-135M", Strin
     int[] counts = part.Split(':') is [_, var only] ? [int.Parse(only, CultureInfo.InvariantCulture)] : [1, 16, 64];
     foreach (int sequences in counts) DecodeRate.Print("135M", SmolLm2(), sequences, groupSize: 1, prompt: 32, newTokens: 48, Math.Max(1, steps / 3), libtorch: false);
 }
-// A GGUF file as llama.cpp computes it in bf16.
+// A GGUF file as a model's folder, or again as GGUF in bf16.
 foreach (string[] files in parts.Select(part => part.Split(':')).Where(part => part is ["gguf", _, _]))
 {
-    string folder = Directory.CreateTempSubdirectory("gradus-gguf-").FullName;
+    bool again = files[2].EndsWith(".gguf", StringComparison.Ordinal);
+    string folder = again ? Directory.CreateTempSubdirectory("gradus-gguf-").FullName : files[2];
     GgufImport.Convert(files[1], folder);
+    if (!again) continue;
     GgufExport.Write(folder, files[2], GgufType.BF16);
     Directory.Delete(folder, recursive: true);
 }

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
+using Gradus.Training.Inference.Cpu;
 using static TorchSharp.torch;
 
 namespace Gradus.Training.Checkpoints;
@@ -15,7 +16,8 @@ internal static class ComputeEnvironment
         ["blas_threads"] = Environment.GetEnvironmentVariable("OPENBLAS_NUM_THREADS") ?? "default",
         ["torch_threads"] = $"{get_num_threads()}",
         ["torch"] = __version__,
-        ["decoder_vectors"] = Vector512.IsHardwareAccelerated ? "512 bits" : "none",
+        ["decoder_vectors"] = Vector512.IsHardwareAccelerated ? "512 bits" : "256 bits",
+        ["decoder_bf16"] = VectorDecoder.SupportsBFloat16 ? "native" : "none",
         ["instructions"] = Avx512F.IsSupported ? "avx512" : Avx2.IsSupported ? "avx2" : $"{RuntimeInformation.ProcessArchitecture}",
         ["runtime"] = RuntimeInformation.FrameworkDescription,
         ["program"] = typeof(ComputeEnvironment).Assembly.GetName().Version?.ToString() ?? "",
