@@ -7,6 +7,9 @@ namespace Gradus.Training.Inference.Cpu;
 
 internal static unsafe class RowProduct
 {
+    /// <summary>Tokens that pass by all outputs together: their rows stay in the nearest cache, and a part's weights in the next.</summary>
+    private const int TokensInCache = 12;
+
     /// <summary>For the outputs <paramref name="first"/> to <paramref name="end"/> - 1.</summary>
     /// <param name="across">From one token's row of <paramref name="x"/> to the next.</param>
     /// <param name="stride">From one token's row of <paramref name="y"/> to the next.</param>
@@ -19,15 +22,18 @@ internal static unsafe class RowProduct
     /// <summary>512-bit vectors (AVX-512).</summary>
     internal static void Wide(float* x, long across, float* w, int inputs, float* y, long stride, int tokens, int first, int end, bool add)
     {
-        var n = first;
-        for (; n + 4 <= end; n += 4)
+        for (var block = 0; block < tokens; block += TokensInCache)
         {
-            var t = 0;
-            for (; t + 6 <= tokens; t += 6) Wide46(x + (t * across), across, w + ((long)n * inputs), inputs, y + (t * stride) + n, stride, add);
-            for (; t < tokens; t++) Wide41(x + (t * across), across, w + ((long)n * inputs), inputs, y + (t * stride) + n, stride, add);
+            int stop = Math.Min(tokens, block + TokensInCache), n = first;
+            for (; n + 4 <= end; n += 4)
+            {
+                var t = block;
+                for (; t + 6 <= stop; t += 6) Wide46(x + (t * across), across, w + ((long)n * inputs), inputs, y + (t * stride) + n, stride, add);
+                for (; t < stop; t++) Wide41(x + (t * across), across, w + ((long)n * inputs), inputs, y + (t * stride) + n, stride, add);
+            }
+            for (; n < end; n++)
+                for (var t = block; t < stop; t++) Wide11(x + (t * across), across, w + ((long)n * inputs), inputs, y + (t * stride) + n, stride, add);
         }
-        for (; n < end; n++)
-            for (var t = 0; t < tokens; t++) Wide11(x + (t * across), across, w + ((long)n * inputs), inputs, y + (t * stride) + n, stride, add);
     }
 
     /// <summary>256-bit vectors (AVX2), or whatever the processor has in their place.</summary>
