@@ -244,7 +244,7 @@ public sealed class CausalLm : IDisposable
     private ForwardContext Context(TokenBatch batch)
     {
         var length = batch.Ids_BT.shape[1];
-        var (cos, sin) = batch.PositionsRestart ? rotary.At(batch.Positions_BT, length) : rotary.Upto(length);
+        var (cos, sin) = batch.PositionsRestart ? rotary.At(batch.Positions_BT, batch.LongestRow) : rotary.Upto(length);
         var mask = batch.Allowed_BTT is { } allowed ? ForwardContext.MaskFrom(allowed, Group) : ForwardContext.Causal(length, Group, Device);
         return new ForwardContext(cos, sin, mask, null);
     }

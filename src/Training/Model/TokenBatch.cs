@@ -21,10 +21,10 @@ public sealed class TokenBatch : IDisposable
     /// <summary>What is no row's own: padding, and the beginning that a line's rows share.</summary>
     private const int Padding = -1, Shared = -2;
 
-    private TokenBatch(Tensor ids, Tensor positions, Tensor? allowed, Tensor sources, Tensor targets, int[] targetRow, int tokenCount, bool restarts)
+    private TokenBatch(Tensor ids, Tensor positions, Tensor? allowed, Tensor sources, Tensor targets, int[] targetRow, int tokenCount, int longest, bool restarts)
     {
         (Ids_BT, Positions_BT, Allowed_BTT, SourceIndex_N, Targets_N) = (ids, positions, allowed, sources, targets);
-        (TargetRow, TokenCount, PositionsRestart) = (targetRow, tokenCount, restarts);
+        (TargetRow, TokenCount, LongestRow, PositionsRestart) = (targetRow, tokenCount, longest, restarts);
     }
 
     /// <summary>Token ids, int64; padding is 0.</summary>
@@ -47,6 +47,9 @@ public sealed class TokenBatch : IDisposable
 
     /// <summary>Tokens without padding.</summary>
     public int TokenCount { get; }
+
+    /// <summary>Tokens of the longest row: all positions are below it, however long a line of several rows is.</summary>
+    public int LongestRow { get; }
 
     /// <summary>Whether a line's positions are other than 0, 1, 2, ...</summary>
     public bool PositionsRestart { get; }
@@ -145,6 +148,7 @@ public sealed class TokenBatch : IDisposable
         share &= lines.Any(line => line.Length > 1);
         int Given(int[] line) => share ? rows[line[0]].FirstTarget : 0;
         int length = lines.Max(line => Given(line) + line.Sum(row => rows[row].Tokens.Length - Given(line))), packed = lines.Max(line => line.Length);
+        var longest = rows.Max(row => row.Tokens.Length);
         var ids = new long[lines.Length * length];
         var positions = new long[ids.Length];
         var starts = new int[rows.Count];
@@ -160,8 +164,8 @@ public sealed class TokenBatch : IDisposable
                 starts[row] = place - given;
                 for (var i = given; i < rows[row].Tokens.Length; i++, place++) (ids[place], positions[place], rowOf[place]) = (rows[row].Tokens[i], i, row);
             }
-            // Padding counts on in unpacked lines, so that all lines share their positions; in packed ones it is a row of its own, behind the last.
-            for (var i = packed == 1 ? place - (end - length) : 0; place < end; i++, place++) (positions[place], rowOf[place]) = (i, Padding);
+            // Padding counts on in unpacked lines, so that all lines share their positions; in packed ones it is a row of its own, behind the last, at no position that rows have not.
+            for (var i = packed == 1 ? place - (end - length) : 0; place < end; i++, place++) (positions[place], rowOf[place]) = (i % longest, Padding);
         }
 
         var targets = new List<long>();
@@ -180,7 +184,7 @@ public sealed class TokenBatch : IDisposable
         long LineOf(int place) => place / length * length;
         return new TokenBatch(
             Long(ids, device, lines.Length, length), Long(positions, device, lines.Length, length), packed == 1 ? null : Blocks(rowOf, lines.Length, length, device),
-            Long([.. sources], device, sources.Count), Long([.. targets], device, targets.Count), [.. targetRow], rows.Sum(row => row.Tokens.Length), packed > 1);
+            Long([.. sources], device, sources.Count), Long([.. targets], device, targets.Count), [.. targetRow], rows.Sum(row => row.Tokens.Length), longest, packed > 1);
     }
 
     private static Tensor Blocks(int[] rowOf, int lines, int length, string device)

@@ -57,6 +57,18 @@ public sealed class TokenBatchTests : IDisposable
     }
 
     [Fact]
+    public void ALineMayBeLongerThanTheModelHasPositions()
+    {
+        // No row is longer, and positions begin anew with each; a short line beside it is padded to its length.
+        var most = model.Config.MaxPositions;
+        TokenRow Row(int token) => new([3, 4, 5, .. Enumerable.Repeat(token, most - 3)], 3);
+        IReadOnlyList<TokenRow>[] lines = [[Row(7), Row(8)], [new([9, 3, 4], 1), new([9, 5], 1)]];
+        using var shared = TokenBatch.Share(lines);
+        Assert.Equal([2, 3 + (2 * (most - 3))], shared.Ids_BT.shape);
+        Close.Elements(Alone([.. lines.SelectMany(line => line)]), Score(shared), "log-probabilities");
+    }
+
+    [Fact]
     public void SharingABeginningChangesNothing()
     {
         IReadOnlyList<TokenRow>[] lines = [Begun([3, 4, 5], 6, 2, 9), Begun([7], 4), Begun([8, 9, 10, 11], 3, 3)];
