@@ -211,6 +211,25 @@ public sealed class DecoderTests
         Assert.NotEqual(before, Checked());
     }
 
+    [Fact]
+    public void Bf16_copies_are_made_anew_when_the_engine_is_told_of_an_update()
+    {
+        using var model = Model("llama", 9);
+        using var engine = new Engine(Decoder("bf16", model), 4);
+        float[] First()
+        {
+            var sequence = engine.Add(new GenerationRequest([1, 2, 3], 20, SamplingOptions.Greedy, [], [0]))[0];
+            Finish(engine);
+            return [.. sequence.LogProbs];
+        }
+
+        var before = First();
+        using (no_grad()) model["model.layers.0.mlp.down_proj.weight"].mul_(-1);
+        Assert.Equal(before, First());
+        engine.WeightsChanged();
+        Assert.NotEqual(before, First());
+    }
+
     private static IDecoder Decoder(string name, CausalLm model)
     {
         if (name == "torch") return new TorchDecoder(model);
