@@ -51,12 +51,25 @@ public sealed class StageTests
             {"model":"base","dataset":"problems","max_steps":1,"prompts_per_step":4,"num_generations":4,"max_completion_length":20,"beta":0.1,"dtype":"bf16","vllm_importance_sampling_correction":true,"rewards":[{"name":"language_consistency"}]}
             """, group);
         Assert.Equal(0, group.Metric(1, "kl"));
-        // Rollouts are sampled in fp32.
+        // Rollouts are sampled in bf16, too, by kernels that round elsewhere.
         Assert.InRange(group.Metric(1, "sampling/sampling_logp_difference/max"), 1e-4, 0.1);
         Assert.Equal(Math.Exp(group.Metric(1, "sampling/sampling_logp_difference/max")), group.Metric(1, "sampling/importance_sampling_ratio/max"), 0.1);
         Assert.InRange(group.Metric(1, "sampling/importance_sampling_ratio/mean"), 0.95, 1.05);
         var refused = Assert.Throws<InvalidInputException>(() => stages.Run("pretrain", "wrong", options + ",\"dtype\":\"float16\"}", new()));
         Assert.Equal(("options.dtype", "unknown_value"), (refused.Parameter, refused.Code));
+    }
+
+    [Fact]
+    public void Rollouts_in_bf16_are_sampled_by_the_weights_of_their_step()
+    {
+        using var stages = new StageHarness().WithBase();
+        var group = new MemoryJournal();
+        stages.Run("grpo", "group", """
+            {"model":"base","dataset":"problems","max_steps":4,"prompts_per_step":4,"num_generations":4,"max_completion_length":20,"beta":0.1,"learning_rate":0.01,"dtype":"bf16","rewards":[{"name":"language_consistency"}]}
+            """, group);
+        // The policy has gone far from where it began, and the sampler went with it.
+        Assert.InRange(group.Metric(4, "kl"), 0.05, double.PositiveInfinity);
+        for (var step = 1; step <= 4; step++) Assert.InRange(group.Metric(step, "sampling/sampling_logp_difference/max"), 0, 0.1);
     }
 
     [Theory, InlineData(true), InlineData(false)]
