@@ -2,6 +2,7 @@
 // whatever tile it stands in: a token's numbers are the same, bit for bit, in whatever company it goes.
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace Gradus.Training.Inference.Cpu;
 
@@ -28,11 +29,11 @@ internal static unsafe class RowProduct
             for (; n + 4 <= end; n += 4)
             {
                 var t = block;
-                for (; t + 6 <= stop; t += 6) Wide46(x + (t * across), across, w + ((long)n * inputs), inputs, y + (t * stride) + n, stride, add);
-                for (; t < stop; t++) Wide41(x + (t * across), across, w + ((long)n * inputs), inputs, y + (t * stride) + n, stride, add);
+                for (; t + 2 < stop; t += 6) Wide46(x + (t * across), across, w + ((long)n * inputs), inputs, y + (t * stride) + n, stride, Math.Min(6, stop - t), add);
+                for (; t < stop; t++) Wide41(x + (t * across), w + ((long)n * inputs), inputs, y + (t * stride) + n, add);
             }
             for (; n < end; n++)
-                for (var t = block; t < stop; t++) Wide11(x + (t * across), across, w + ((long)n * inputs), inputs, y + (t * stride) + n, stride, add);
+                for (var t = block; t < stop; t++) Wide11(x + (t * across), w + ((long)n * inputs), inputs, y + (t * stride) + n, add);
         }
     }
 
@@ -50,20 +51,28 @@ internal static unsafe class RowProduct
             for (var t = 0; t < tokens; t++) Narrow11(x + (t * across), across, w + ((long)n * inputs), inputs, y + (t * stride) + n, stride, add);
     }
 
-    // What is left of the inputs after whole vectors comes last, one by one.
+    // Four sums of four vectors at once: a sum over 16 places alone takes as long as 12 products. What is left of the inputs after whole vectors comes last.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Store(float* to, float sum, float* x, float* w, int whole, int inputs, bool add)
+    private static Vector128<float> Sums(Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> d, float* x, float* w, int inputs)
     {
-        for (var k = whole; k < inputs; k++) sum += w[k] * x[k];
-        *to = add ? *to + sum : sum;
+        var ab = (Avx512F.UnpackLow(a, b) + Avx512F.UnpackHigh(a, b)).AsDouble();
+        var cd = (Avx512F.UnpackLow(c, d) + Avx512F.UnpackHigh(c, d)).AsDouble();
+        var quarters = Avx512F.UnpackLow(ab, cd).AsSingle() + Avx512F.UnpackHigh(ab, cd).AsSingle();
+        var halves = quarters.GetLower() + quarters.GetUpper();
+        var sums = halves.GetLower() + halves.GetUpper();
+        for (var k = inputs / 16 * 16; k < inputs; k++) sums += Vector128.Create(w[k], w[inputs + k], w[(2L * inputs) + k], w[(3L * inputs) + k]) * x[k];
+        return sums;
     }
 
-    /// <summary>4 outputs of 6 tokens at a time, all sums in registers.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Store(float* to, Vector128<float> sums, bool add) => (add ? Vector128.Load(to) + sums : sums).Store(to);
+
+    /// <summary>4 outputs of up to 6 tokens at a time, all sums in registers; with fewer tokens the last one is computed again instead.</summary>
     [SkipLocalsInit, MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Wide46(float* x, long across, float* w, int inputs, float* y, long stride, bool add)
+    private static void Wide46(float* x, long across, float* w, int inputs, float* y, long stride, int count, bool add)
     {
         float* w0 = w, w1 = w + ((long)1 * inputs), w2 = w + ((long)2 * inputs), w3 = w + ((long)3 * inputs);
-        float* x0 = x, x1 = x + (1 * across), x2 = x + (2 * across), x3 = x + (3 * across), x4 = x + (4 * across), x5 = x + (5 * across);
+        float* x0 = x, x1 = x + (Math.Min(1, count - 1) * across), x2 = x + (Math.Min(2, count - 1) * across), x3 = x + (Math.Min(3, count - 1) * across), x4 = x + (Math.Min(4, count - 1) * across), x5 = x + (Math.Min(5, count - 1) * across);
         Vector512<float> s00 = Vector512<float>.Zero, s01 = Vector512<float>.Zero, s02 = Vector512<float>.Zero, s03 = Vector512<float>.Zero;
         Vector512<float> s10 = Vector512<float>.Zero, s11 = Vector512<float>.Zero, s12 = Vector512<float>.Zero, s13 = Vector512<float>.Zero;
         Vector512<float> s20 = Vector512<float>.Zero, s21 = Vector512<float>.Zero, s22 = Vector512<float>.Zero, s23 = Vector512<float>.Zero;
@@ -105,70 +114,48 @@ internal static unsafe class RowProduct
             s52 = Vector512.FusedMultiplyAdd(a2, b5, s52);
             s53 = Vector512.FusedMultiplyAdd(a3, b5, s53);
         }
-        Store(y, Vector512.Sum(s00), x0, w0, whole, inputs, add);
-        Store(y + 1, Vector512.Sum(s01), x0, w1, whole, inputs, add);
-        Store(y + 2, Vector512.Sum(s02), x0, w2, whole, inputs, add);
-        Store(y + 3, Vector512.Sum(s03), x0, w3, whole, inputs, add);
-        Store(y + (1 * stride) + 0, Vector512.Sum(s10), x1, w0, whole, inputs, add);
-        Store(y + (1 * stride) + 1, Vector512.Sum(s11), x1, w1, whole, inputs, add);
-        Store(y + (1 * stride) + 2, Vector512.Sum(s12), x1, w2, whole, inputs, add);
-        Store(y + (1 * stride) + 3, Vector512.Sum(s13), x1, w3, whole, inputs, add);
-        Store(y + (2 * stride) + 0, Vector512.Sum(s20), x2, w0, whole, inputs, add);
-        Store(y + (2 * stride) + 1, Vector512.Sum(s21), x2, w1, whole, inputs, add);
-        Store(y + (2 * stride) + 2, Vector512.Sum(s22), x2, w2, whole, inputs, add);
-        Store(y + (2 * stride) + 3, Vector512.Sum(s23), x2, w3, whole, inputs, add);
-        Store(y + (3 * stride) + 0, Vector512.Sum(s30), x3, w0, whole, inputs, add);
-        Store(y + (3 * stride) + 1, Vector512.Sum(s31), x3, w1, whole, inputs, add);
-        Store(y + (3 * stride) + 2, Vector512.Sum(s32), x3, w2, whole, inputs, add);
-        Store(y + (3 * stride) + 3, Vector512.Sum(s33), x3, w3, whole, inputs, add);
-        Store(y + (4 * stride) + 0, Vector512.Sum(s40), x4, w0, whole, inputs, add);
-        Store(y + (4 * stride) + 1, Vector512.Sum(s41), x4, w1, whole, inputs, add);
-        Store(y + (4 * stride) + 2, Vector512.Sum(s42), x4, w2, whole, inputs, add);
-        Store(y + (4 * stride) + 3, Vector512.Sum(s43), x4, w3, whole, inputs, add);
-        Store(y + (5 * stride) + 0, Vector512.Sum(s50), x5, w0, whole, inputs, add);
-        Store(y + (5 * stride) + 1, Vector512.Sum(s51), x5, w1, whole, inputs, add);
-        Store(y + (5 * stride) + 2, Vector512.Sum(s52), x5, w2, whole, inputs, add);
-        Store(y + (5 * stride) + 3, Vector512.Sum(s53), x5, w3, whole, inputs, add);
+        Store(y + (0 * stride), Sums(s00, s01, s02, s03, x0, w, inputs), add);
+        if (count > 1) Store(y + (1 * stride), Sums(s10, s11, s12, s13, x1, w, inputs), add);
+        if (count > 2) Store(y + (2 * stride), Sums(s20, s21, s22, s23, x2, w, inputs), add);
+        if (count > 3) Store(y + (3 * stride), Sums(s30, s31, s32, s33, x3, w, inputs), add);
+        if (count > 4) Store(y + (4 * stride), Sums(s40, s41, s42, s43, x4, w, inputs), add);
+        if (count > 5) Store(y + (5 * stride), Sums(s50, s51, s52, s53, x5, w, inputs), add);
     }
 
-    /// <summary>4 outputs of 1 tokens at a time, all sums in registers.</summary>
+    /// <summary>4 outputs of a token.</summary>
     [SkipLocalsInit, MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Wide41(float* x, long across, float* w, int inputs, float* y, long stride, bool add)
+    private static void Wide41(float* x, float* w, int inputs, float* y, bool add)
     {
-        float* w0 = w, w1 = w + ((long)1 * inputs), w2 = w + ((long)2 * inputs), w3 = w + ((long)3 * inputs);
-        float* x0 = x;
-        Vector512<float> s00 = Vector512<float>.Zero, s01 = Vector512<float>.Zero, s02 = Vector512<float>.Zero, s03 = Vector512<float>.Zero;
+        float* w1 = w + inputs, w2 = w1 + inputs, w3 = w2 + inputs;
+        Vector512<float> s0 = Vector512<float>.Zero, s1 = s0, s2 = s0, s3 = s0;
         var whole = inputs / 16 * 16;
         for (var k = 0; k < whole; k += 16)
         {
-            Vector512<float> a0 = Vector512.Load(w0 + k), a1 = Vector512.Load(w1 + k), a2 = Vector512.Load(w2 + k), a3 = Vector512.Load(w3 + k);
-            var b0 = Vector512.Load(x0 + k);
-            s00 = Vector512.FusedMultiplyAdd(a0, b0, s00);
-            s01 = Vector512.FusedMultiplyAdd(a1, b0, s01);
-            s02 = Vector512.FusedMultiplyAdd(a2, b0, s02);
-            s03 = Vector512.FusedMultiplyAdd(a3, b0, s03);
+            var b = Vector512.Load(x + k);
+            s0 = Vector512.FusedMultiplyAdd(Vector512.Load(w + k), b, s0);
+            s1 = Vector512.FusedMultiplyAdd(Vector512.Load(w1 + k), b, s1);
+            s2 = Vector512.FusedMultiplyAdd(Vector512.Load(w2 + k), b, s2);
+            s3 = Vector512.FusedMultiplyAdd(Vector512.Load(w3 + k), b, s3);
         }
-        Store(y, Vector512.Sum(s00), x0, w0, whole, inputs, add);
-        Store(y + 1, Vector512.Sum(s01), x0, w1, whole, inputs, add);
-        Store(y + 2, Vector512.Sum(s02), x0, w2, whole, inputs, add);
-        Store(y + 3, Vector512.Sum(s03), x0, w3, whole, inputs, add);
+        Store(y, Sums(s0, s1, s2, s3, x, w, inputs), add);
     }
 
-    /// <summary>1 outputs of 1 tokens at a time, all sums in registers.</summary>
+    /// <summary>One of the outputs that are left over.</summary>
     [SkipLocalsInit, MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Wide11(float* x, long across, float* w, int inputs, float* y, long stride, bool add)
+    private static void Wide11(float* x, float* w, int inputs, float* y, bool add)
     {
-        float* w0 = w;
-        float* x0 = x;
-        Vector512<float> s00 = Vector512<float>.Zero;
+        var sum = Vector512<float>.Zero;
         var whole = inputs / 16 * 16;
-        for (var k = 0; k < whole; k += 16)
-        {
-            Vector512<float> a0 = Vector512.Load(w0 + k);
-            var b0 = Vector512.Load(x0 + k);
-            s00 = Vector512.FusedMultiplyAdd(a0, b0, s00);
-        }
-        Store(y, Vector512.Sum(s00), x0, w0, whole, inputs, add);
+        for (var k = 0; k < whole; k += 16) sum = Vector512.FusedMultiplyAdd(Vector512.Load(w + k), Vector512.Load(x + k), sum);
+        Store(y, Vector512.Sum(sum), x, w, whole, inputs, add);
+    }
+
+    // What is left of the inputs after whole vectors comes last, one by one.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Store(float* to, float sum, float* x, float* w, int whole, int inputs, bool add)
+    {
+        for (var k = whole; k < inputs; k++) sum += w[k] * x[k];
+        *to = add ? *to + sum : sum;
     }
 
     /// <summary>3 outputs of 4 tokens at a time, all sums in registers.</summary>
