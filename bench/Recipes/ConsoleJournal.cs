@@ -1,10 +1,12 @@
 using System.Diagnostics;
+using System.Text.Json;
 using Gradus.Training.Stages;
 
 namespace Gradus.Recipes;
 
-/// <summary>Prints every few steps, and the first sample of the first and of the last.</summary>
-internal sealed class ConsoleJournal(string stage, int every) : IRunJournal
+/// <summary>Prints every few steps, and the first sample of the first and of the last; writes all metrics of every step into a file, a line of JSON each.</summary>
+/// <param name="file">Holds seconds since the start as <c>wall</c>, the step, and the metrics by name.</param>
+internal sealed class ConsoleJournal(string stage, int every, string file) : IRunJournal
 {
     private static readonly string[] shown =
     [
@@ -23,10 +25,16 @@ internal sealed class ConsoleJournal(string stage, int every) : IRunJournal
 
     public void Event(string level, string message) => Console.WriteLine($"{stage}: {level}: {message}");
 
-    public void Begin(int firstStep, int totalSteps) => total = totalSteps;
+    public void Begin(int firstStep, int totalSteps)
+    {
+        total = totalSteps;
+        if (firstStep == 1) File.Delete(file);
+    }
 
     public void CommitStep(StepRecord step)
     {
+        var all = step.Metrics.Select(m => (m.Name, m.Value)).Prepend(("step", step.Step)).Prepend(("wall", clock.Elapsed.TotalSeconds));
+        File.AppendAllText(file, JsonSerializer.Serialize(all.ToDictionary(m => m.Item1, m => m.Item2)) + "\n");
         if (step.Step != 1 && step.Step != total && step.Step % every != 0) return;
         var values = step.Metrics.Where(m => shown.Contains(m.Name)).Select(m => $"{m.Name.Split('/')[^1]} {m.Value:0.###}");
         Console.WriteLine($"{stage} {step.Step}/{total} {clock.Elapsed.TotalSeconds:F1} s  {string.Join("  ", values)}");

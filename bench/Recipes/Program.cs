@@ -47,7 +47,8 @@ foreach (var stage in recipe.Stages)
     {
         var options = Recipe.Resolve(stage.Json, (name, _) => made[name].Id);
         var request = new StageRequest(stage.Name, stage.Stage, options, Recipe.StageSeed(seed, stage.Name), own, 1, [], "cpu");
-        var closing = StageRunner.Run(request, new ConsoleJournal(stage.Name, every), catalog, CancellationToken.None);
+        Directory.CreateDirectory(own);
+        var closing = StageRunner.Run(request, new ConsoleJournal(stage.Name, every, Path.Combine(own, "metrics.jsonl")), catalog, CancellationToken.None);
         seconds = clock.Elapsed.TotalSeconds;
         result = Finished.Write(own, closing, clock.Elapsed.TotalSeconds);
     }
