@@ -6,11 +6,14 @@ namespace Gradus.Training.Inference;
 
 /// <param name="decoder">Owned: disposed with the engine.</param>
 /// <param name="maxSequences">How many run at once, at least 1; the others wait.</param>
-/// <param name="sharePrefix">Whether a request's prompt is computed once and copied to its other sequences; off only to compare.</param>
+/// <param name="sharePrefix">Whether what sequences begin with alike is computed once; off only to compare.</param>
 public sealed class Engine(IDecoder decoder, int maxSequences, bool sharePrefix = true) : IDisposable
 {
-    /// <summary>Prompts are computed together up to this many tokens, padding included.</summary>
+    /// <summary>Prompts are computed together up to this many tokens.</summary>
     private const int PrefillTokens = 8192;
+
+    /// <summary>Positions by which the cache's room is counted in <see cref="MaxPositions"/>.</summary>
+    private const int Chunk = 16;
 
     /// <summary>Logits from which on several threads draw: some hundred microseconds of work.</summary>
     private const long WorthThreads = 1L << 18;
@@ -23,7 +26,18 @@ public sealed class Engine(IDecoder decoder, int maxSequences, bool sharePrefix 
     private float[] logits = [];
     private int[] lastTokens = [];
 
-    public int MaxPositions => decoder.MaxPositions;
+    /// <summary>The most positions of a sequence, prompt included, that the model and the cache have room for.</summary>
+    public int MaxPositions => (int)Math.Min(decoder.MaxPositions, decoder.CacheBytes / decoder.BytesOf(Chunk) * Chunk);
+
+    /// <summary>The most bytes of keys and values, those kept for later requests included. Whoever does not fit waits; where those who run no longer fit, the newest waits and is computed again later.</summary>
+    public long CacheBytes
+    {
+        get => decoder.CacheBytes;
+        set => decoder.CacheBytes = value;
+    }
+
+    /// <summary>The most bytes that keys and values took.</summary>
+    public long PeakCacheBytes => decoder.PeakCacheBytes;
 
     public int VocabularySize => decoder.VocabularySize;
 
@@ -37,8 +51,14 @@ public sealed class Engine(IDecoder decoder, int maxSequences, bool sharePrefix 
     /// <summary>Tokens sampled since the engine was made.</summary>
     public long SampledTokens { get; private set; }
 
-    /// <summary>Prompt tokens computed since the engine was made; a shared prompt counts once.</summary>
+    /// <summary>Tokens of prompts (and of sequences that were put back) computed since the engine was made; what is shared counts once.</summary>
     public long PrefilledTokens { get; private set; }
+
+    /// <summary>Tokens that would have been computed so, but stood in the cache.</summary>
+    public long CachedTokens { get; private set; }
+
+    /// <summary>How often a running sequence had to wait again, as the cache was full.</summary>
+    public long PutBack { get; private set; }
 
     /// <summary>The most sequences that ran in one step.</summary>
     public int PeakRunning { get; private set; }
@@ -48,6 +68,7 @@ public sealed class Engine(IDecoder decoder, int maxSequences, bool sharePrefix 
     public IReadOnlyList<Sequence> Add(GenerationRequest request)
     {
         request.Validate(decoder.VocabularySize, decoder.MaxPositions);
+        CheckRoom(request.Prompt.Length + request.MaxNewTokens);
         var sequences = new Sequence[request.Keys.Count];
         for (var i = 0; i < sequences.Length; i++) scheduler.Enqueue(sequences[i] = new Sequence(request, i));
         return sequences;
@@ -70,13 +91,45 @@ public sealed class Engine(IDecoder decoder, int maxSequences, bool sharePrefix 
     /// <summary>Takes a sequence out at once; its finish reason stays as it is. Nothing happens where it has left already.</summary>
     public void Remove(Sequence sequence)
     {
-        if (scheduler.Remove(sequence) is { } move) decoder.Move(move.From, move.To);
+        var slot = sequence.Slot;
+        Empty(slot, scheduler.Remove(sequence));
     }
 
     public void Dispose() => decoder.Dispose();
 
+    private void CheckRoom(int positions)
+    {
+        if (positions <= MaxPositions) return;
+        throw new InvalidInputException(FormattableString.Invariant(
+            $"A sequence of {positions} tokens needs {decoder.BytesOf(positions) / 1e6:0.###} MB of keys and values, and the cache is bounded to {CacheBytes / 1e6:0.###} MB, which is {MaxPositions} tokens: let fewer tokens follow, or raise the bound."),
+            "max_tokens", "cache_too_small");
+    }
+
+    private void Empty(int slot, (int From, int To)? move)
+    {
+        if (slot < 0) return;
+        decoder.Release(slot);
+        if (move is { } other) decoder.Move(other.From, other.To);
+    }
+
+    /// <summary>Gives every running sequence room for one more position. Where there is none, those who came last wait: the oldest always goes on, and alone it fits.</summary>
+    private void MakeRoom()
+    {
+        foreach (var sequence in scheduler.Running.ToArray())
+        {
+            while (sequence.Slot >= 0 && !decoder.TryExtend(sequence.Slot))
+            {
+                var newest = scheduler.Newest;
+                var slot = newest.Slot;
+                Empty(slot, scheduler.PutBack(newest));
+                PutBack++;
+            }
+        }
+    }
+
     private void DecodeRunning()
     {
+        MakeRoom();
         var running = scheduler.Running;
         var count = running.Count;
         if (count == 0) return;
@@ -115,42 +168,65 @@ public sealed class Engine(IDecoder decoder, int maxSequences, bool sharePrefix 
 
     private void Admit()
     {
-        var admitted = scheduler.Admit();
-        if (admitted.Count == 0) return;
         // A sequence computes its prompt, or takes it from the first of its request that runs or is about to.
         var holders = new Dictionary<GenerationRequest, Sequence>(ReferenceEqualityComparer.Instance);
-        foreach (var sequence in scheduler.Running) holders.TryAdd(sequence.Request, sequence);
-        var computed = admitted.Where(sequence => !sharePrefix || holders[sequence.Request] == sequence).ToList();
-        Prefill(computed);
-        foreach (var sequence in admitted)
+        foreach (var sequence in scheduler.Running) if (sequence.PromptLogits is not null) holders.TryAdd(sequence.Request, sequence);
+        List<(Sequence Sequence, int Count)> computed = [];
+        List<(Sequence Sequence, Sequence Holder)> copied = [];
+        while (scheduler.Next is { } next)
         {
-            var holder = holders[sequence.Request];
-            if (sharePrefix && holder != sequence)
+            var tokens = next.TokenSpan.Length == 0 ? next.Request.Prompt : [.. next.Request.Prompt, .. next.TokenSpan];
+            if (!decoder.TryBegin(Running, tokens, sharePrefix, out var cached))
             {
-                decoder.CopyPrefix(holder.Slot, sequence.Slot, sequence.Request.Prompt.Length);
-                sequence.PromptLogits = holder.PromptLogits;
+                if (Running == 0) throw new InvalidOperationException($"The cache of {CacheBytes} bytes has no room for {tokens.Length} tokens.");
+                break;
             }
-            Sample(sequence, sequence.PromptLogits, samplers[0]);
-            SampledTokens++;
+            scheduler.Start();
+            var holder = next.TokenSpan.Length == 0 && sharePrefix ? holders.GetValueOrDefault(next.Request) : null;
+            if (holder is not null)
+            {
+                copied.Add((next, holder));
+                cached = tokens.Length;
+            }
+            else
+            {
+                computed.Add((next, tokens.Length - cached));
+                if (next.TokenSpan.Length == 0) holders.TryAdd(next.Request, next);
+            }
+            if (next.TokenSpan.Length == 0) next.CachedTokens = cached;
+            CachedTokens += cached;
         }
+        if (computed.Count == 0 && copied.Count == 0) return;
         PeakRunning = Math.Max(PeakRunning, Running);
+        Prefill(computed);
+        foreach (var (sequence, holder) in copied)
+        {
+            decoder.CopyPrefix(holder.Slot, sequence.Slot, sequence.Request.Prompt.Length);
+            sequence.PromptLogits = holder.PromptLogits;
+            Sample(sequence, sequence.PromptLogits, samplers[0]);
+        }
+        SampledTokens += computed.Count + copied.Count;
         RemoveFinished();
     }
 
-    private void Prefill(List<Sequence> sequences)
+    /// <summary>Computes what is not cached of those who have begun, in the order in which they did, and draws their next token.</summary>
+    private void Prefill(List<(Sequence Sequence, int Count)> begun)
     {
-        // Prompts of like length together, so that little is padding.
-        sequences.Sort((a, b) => a.Request.Prompt.Length != b.Request.Prompt.Length ? a.Request.Prompt.Length.CompareTo(b.Request.Prompt.Length) : a.Slot.CompareTo(b.Slot));
-        for (var start = 0; start < sequences.Count;)
+        for (int start = 0, end; start < begun.Count; start = end)
         {
-            var end = start + 1;
-            while (end < sequences.Count && (end + 1 - start) * sequences[end].Request.Prompt.Length <= PrefillTokens) end++;
-            var batch = sequences.GetRange(start, end - start);
+            var tokens = begun[start].Count;
+            for (end = start + 1; end < begun.Count && tokens + begun[end].Count <= PrefillTokens; end++) tokens += begun[end].Count;
+            var batch = begun[start..end];
             var rows = Rows(batch.Count);
-            decoder.Prefill(batch.Select(sequence => sequence.Slot).ToArray(), batch.Select(sequence => sequence.Request.Prompt).ToArray(), rows);
-            for (var i = 0; i < batch.Count; i++) batch[i].PromptLogits = rows.Slice(i * VocabularySize, VocabularySize).ToArray();
-            PrefilledTokens += batch.Sum(sequence => (long)sequence.Request.Prompt.Length);
-            start = end;
+            decoder.Prefill(batch.ConvertAll(one => one.Sequence.Slot), rows);
+            for (var i = 0; i < batch.Count; i++)
+            {
+                var sequence = batch[i].Sequence;
+                var row = rows.Slice(i * VocabularySize, VocabularySize);
+                if (sequence.TokenSpan.Length == 0 && sequence.Request.Keys.Count > 1) sequence.PromptLogits = row.ToArray();
+                Sample(sequence, row, samplers[0]);
+            }
+            PrefilledTokens += tokens;
         }
     }
 

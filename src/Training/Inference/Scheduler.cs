@@ -9,35 +9,51 @@ internal sealed class Scheduler(int capacity)
 {
     private readonly List<Sequence> running = [];
     private readonly LinkedList<Sequence> waiting = [];
+    private long came;
 
     public IReadOnlyList<Sequence> Running => running;
 
     public int Waiting => waiting.Count;
 
-    public void Enqueue(Sequence sequence) => waiting.AddLast(sequence);
+    /// <summary>The running one that came last.</summary>
+    public Sequence Newest => running.MaxBy(sequence => sequence.Order)!;
 
-    /// <summary>Gives free slots to those who wait, in order; they run from now on.</summary>
-    public IReadOnlyList<Sequence> Admit()
+    /// <summary>Whose turn it is; null where nobody waits or there is no slot for it.</summary>
+    public Sequence? Next => running.Count < capacity ? waiting.First?.Value : null;
+
+    public void Enqueue(Sequence sequence)
     {
-        var admitted = new List<Sequence>();
-        while (running.Count < capacity && waiting.First is { } first)
-        {
-            waiting.RemoveFirst();
-            first.Value.Slot = running.Count;
-            running.Add(first.Value);
-            admitted.Add(first.Value);
-        }
-        return admitted;
+        sequence.Order = came++;
+        waiting.AddLast(sequence);
+    }
+
+    /// <summary><see cref="Next"/> runs from now on, in the next slot.</summary>
+    public void Start()
+    {
+        var sequence = waiting.First!.Value;
+        waiting.RemoveFirst();
+        sequence.Slot = running.Count;
+        running.Add(sequence);
     }
 
     /// <summary>Takes a sequence out, running or waiting. Returns the slot that must move into its place, or null.</summary>
     public (int From, int To)? Remove(Sequence sequence)
     {
-        if (sequence.Slot < 0)
-        {
-            waiting.Remove(sequence);
-            return null;
-        }
+        if (sequence.Slot >= 0) return Leave(sequence);
+        waiting.Remove(sequence);
+        return null;
+    }
+
+    /// <summary>Lets <see cref="Newest"/> wait again, before all who wait: they came later. Returns as <see cref="Remove"/> does.</summary>
+    public (int From, int To)? PutBack(Sequence newest)
+    {
+        var move = Leave(newest);
+        waiting.AddFirst(newest);
+        return move;
+    }
+
+    private (int From, int To)? Leave(Sequence sequence)
+    {
         var (slot, last) = (sequence.Slot, running.Count - 1);
         sequence.Slot = -1;
         sequence.PromptLogits = null;

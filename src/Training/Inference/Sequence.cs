@@ -30,6 +30,12 @@ public sealed class Sequence
     /// <summary>Null while it runs or waits; <c>stop</c> (an end token) or <c>length</c> after.</summary>
     public string? FinishReason { get; private set; }
 
+    /// <summary>Tokens of the prompt that were not computed for it, as they stood in the cache; set when it begins to run.</summary>
+    public int CachedTokens { get; internal set; }
+
+    /// <summary>Which of all that came to its engine.</summary>
+    internal long Order { get; set; }
+
     /// <summary>Its place in the decoder's cache, or -1 where it waits or has left.</summary>
     internal int Slot { get; set; } = -1;
 

@@ -14,12 +14,12 @@ public sealed class KvCache : IDisposable
 {
     private readonly Tensor[] keys;
     private readonly Tensor[] values;
-    private readonly int[] lengths;
+    private int[] lengths;
 
     /// <param name="slots">Sequences at once.</param>
     /// <param name="capacity">Tokens of a sequence at most, prompt included.</param>
     public KvCache(ModelConfig config, int slots, int capacity, string device = "cpu")
-        : this([.. Enumerable.Repeat(new CacheLayer(config.KeyValueHeads, config.HeadDim, config.ValueWidth), config.Layers)], slots, capacity, device)
+        : this(LayersOf(config), slots, capacity, device)
     {
     }
 
@@ -35,11 +35,14 @@ public sealed class KvCache : IDisposable
 
     public IReadOnlyList<CacheLayer> Layers { get; }
 
-    public int Slots { get; }
+    public int Slots { get; private set; }
 
-    public int Capacity { get; }
+    public int Capacity { get; private set; }
 
     public Device Device { get; }
+
+    /// <summary>What one position takes in all layers.</summary>
+    public static long BytesOfPosition(ModelConfig config) => LayersOf(config).Sum(layer => (long)layer.Heads * (layer.KeyWidth + layer.ValueWidth)) * sizeof(float);
 
     /// <summary>A layer's keys, [slots, heads, capacity, width], for whoever computes in place.</summary>
     public Tensor Keys(int layer) => keys[layer];
@@ -73,13 +76,26 @@ public sealed class KvCache : IDisposable
         lengths[to] = length;
     }
 
-    /// <summary>Takes over all slots of a smaller cache of the same layers.</summary>
-    public void TakeFrom(KvCache smaller)
+    /// <summary>Gives it another size; slots and tokens that it has no place for then are forgotten. One layer after the other, so that little stands twice.</summary>
+    public void Resize(int slots, int capacity)
     {
-        using var scope = NewDisposeScope();
-        using var noGradient = no_grad();
-        foreach (var (to, from) in keys.Concat(values).Zip(smaller.keys.Concat(smaller.values))) to.narrow(0, 0, smaller.Slots).narrow(2, 0, smaller.Capacity).copy_(from);
-        smaller.lengths.CopyTo(lengths, 0);
+        ArgumentOutOfRangeException.ThrowIfLessThan(slots, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(capacity, 1);
+        int bothSlots = Math.Min(slots, Slots), bothCapacity = Math.Min(capacity, Capacity);
+        (Slots, Capacity) = (slots, capacity);
+        foreach (var (storages, width) in new (Tensor[], Func<CacheLayer, int>)[] { (keys, layer => layer.KeyWidth), (values, layer => layer.ValueWidth) })
+        {
+            for (var layer = 0; layer < Layers.Count; layer++)
+            {
+                using var scope = NewDisposeScope();
+                using var noGradient = no_grad();
+                using var old = storages[layer];
+                storages[layer] = Storage(Layers[layer].Heads, width(Layers[layer]));
+                storages[layer].narrow(0, 0, bothSlots).narrow(2, 0, bothCapacity).copy_(old.narrow(0, 0, bothSlots).narrow(2, 0, bothCapacity));
+            }
+        }
+        Array.Resize(ref lengths, slots);
+        for (var slot = 0; slot < slots; slot++) lengths[slot] = Math.Min(lengths[slot], capacity);
     }
 
     /// <summary>Begins to append to several slots at once: slot i gets <paramref name="counts"/>[i] new tokens (padded on the right to the largest count).</summary>
@@ -99,6 +115,8 @@ public sealed class KvCache : IDisposable
     {
         foreach (var storage in keys.Concat(values)) storage.Dispose();
     }
+
+    private static IReadOnlyList<CacheLayer> LayersOf(ModelConfig config) => [.. Enumerable.Repeat(new CacheLayer(config.KeyValueHeads, config.HeadDim, config.ValueWidth), config.Layers)];
 
     private Tensor Storage(int heads, int width) => zeros([Slots, heads, Capacity, width], device: Device).DetachFromDisposeScope();
 }

@@ -230,7 +230,7 @@ public sealed class DecoderTests
         Assert.NotEqual(before, First());
     }
 
-    private static IDecoder Decoder(string name, CausalLm model)
+    internal static IDecoder Decoder(string name, CausalLm model)
     {
         if (name == "torch") return new TorchDecoder(model);
         if (name == "bf16")
@@ -243,7 +243,7 @@ public sealed class DecoderTests
     }
 
     /// <summary>A model of a family; "..., adapter" has an adapter that changes what it says.</summary>
-    private static CausalLm Model(string name, long seed)
+    internal static CausalLm Model(string name, long seed)
     {
         if (!name.EndsWith(", adapter", StringComparison.Ordinal)) return Families.Create(name, seed);
         var model = Families.Create(name[..^", adapter".Length], seed);
@@ -255,13 +255,13 @@ public sealed class DecoderTests
         return model;
     }
 
-    private static int[][] Prompts(CausalLm model, int count) => [.. Enumerable.Range(0, count).Select(i =>
+    internal static int[][] Prompts(CausalLm model, int count) => [.. Enumerable.Range(0, count).Select(i =>
     {
         var random = DerivedRandom.For(3, "prompts", 0, i);
         return Enumerable.Range(0, random.Next(1, 24)).Select(_ => random.Next(0, model.Config.VocabularySize)).ToArray();
     })];
 
-    private static void Finish(Engine engine)
+    internal static void Finish(Engine engine)
     {
         while (!engine.Idle) engine.Step();
     }

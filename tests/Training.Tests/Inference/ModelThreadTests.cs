@@ -104,7 +104,19 @@ public sealed class ModelThreadTests : IDisposable
 
         public int MaxPositions => 64;
 
-        public void Prefill(IReadOnlyList<int> slots, IReadOnlyList<int[]> prompts, Span<float> logits) => logits.Fill(float.NaN);
+        public long CacheBytes { get; set; } = 1_000_000;
+
+        public long PeakCacheBytes => 0;
+
+        public long BytesOf(int positions) => positions;
+
+        public bool TryBegin(int slot, int[] tokens, bool share, out int cached)
+        {
+            cached = 0;
+            return true;
+        }
+
+        public void Prefill(IReadOnlyList<int> slots, Span<float> logits) => logits.Fill(float.NaN);
 
         public void WeightsChanged()
         {
@@ -114,11 +126,17 @@ public sealed class ModelThreadTests : IDisposable
         {
         }
 
-        public void Move(int from, int to)
+        public bool TryExtend(int slot) => true;
+
+        public void Decode(ReadOnlySpan<int> tokens, Span<float> logits) => logits.Fill(float.NaN);
+
+        public void Release(int slot)
         {
         }
 
-        public void Decode(ReadOnlySpan<int> tokens, Span<float> logits) => logits.Fill(float.NaN);
+        public void Move(int from, int to)
+        {
+        }
 
         public void Dispose()
         {

@@ -66,6 +66,18 @@ public sealed class KvCacheTests : IDisposable
     }
 
     [Fact]
+    public void AnotherSizeKeepsWhatItHasAPlaceFor()
+    {
+        using var cache = new KvCache(model.Config, 2, 16);
+        Append(cache, [0, 1], [tokens[..6], tokens[..9]]);
+        cache.Resize(3, 12);
+        cache.Resize(1, 8);
+        Assert.Equal((1, 8, 6), (cache.Slots, cache.Capacity, cache.Length(0)));
+        Assert.Equal(2L * model.Config.Layers * model.Config.KeyValueHeads * model.Config.HeadDim * sizeof(float), KvCache.BytesOfPosition(model.Config));
+        Assert.True(Append(cache, [0], [tokens[6..8]])[0].allclose(Whole(tokens[..8]), atol: 1e-5));
+    }
+
+    [Fact]
     public void KeysAndValuesMayDifferInWidth()
     {
         using var cache = new KvCache([new CacheLayer(2, 6, 4), new CacheLayer(1, 8, 8)], 2, 5);

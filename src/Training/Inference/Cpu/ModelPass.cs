@@ -4,7 +4,7 @@ using Gradus.Training.Model;
 namespace Gradus.Training.Inference.Cpu;
 
 /// <summary>A token on its way through the model: it stands at a position of a slot.</summary>
-/// <param name="Row">The row of logits it is to fill, or -1. The rows of a tile follow one another.</param>
+/// <param name="Row">The row of logits it is to fill, or -1.</param>
 internal readonly record struct TokenPlace(int Slot, int Position, int Token, int Row);
 
 /// <summary>
@@ -22,7 +22,7 @@ internal sealed unsafe class ModelPass : IDisposable
 
     private readonly ModelConfig config;
     private readonly ModelRows weights;
-    private readonly PagePool pages;
+    private readonly SlotPages pages;
     private readonly RotaryTable rotary;
     private readonly ComputeTeam team;
     private readonly int group;
@@ -32,7 +32,7 @@ internal sealed unsafe class ModelPass : IDisposable
     private TokenPlace[] places = [];
     private bool alone;
 
-    public ModelPass(ModelConfig config, ModelRows weights, PagePool pages, RotaryTable rotary, ComputeTeam team, bool bfloat16)
+    public ModelPass(ModelConfig config, ModelRows weights, SlotPages pages, RotaryTable rotary, ComputeTeam team, bool bfloat16)
     {
         (this.config, this.weights, this.pages, this.rotary, this.team) = (config, weights, pages, rotary, team);
         group = config.Heads / config.KeyValueHeads;
@@ -60,9 +60,12 @@ internal sealed unsafe class ModelPass : IDisposable
         for (var layer = 0; layer < weights.Layers.Length; layer++) Layer(layer, weights.Layers[layer]);
 
         var asked = Enumerable.Range(0, tile.Length).Where(token => tile[token].Row >= 0).ToArray();
-        if (asked.Length == 0) return;
-        for (var row = 0; row < asked.Length; row++) Norm(asked[row], weights.FinalNorm, row);
-        Multiply(weights.Head, normed, logits + ((long)tile[asked[0]].Row * config.VocabularySize), config.VocabularySize, asked.Length);
+        for (int first = 0, count; first < asked.Length; first += count)
+        {
+            // Rows that follow one another are one product.
+            for (count = 0; first + count < asked.Length && tile[asked[first + count]].Row == tile[asked[first]].Row + count; count++) Norm(asked[first + count], weights.FinalNorm, count);
+            Multiply(weights.Head, normed, logits + ((long)tile[asked[first]].Row * config.VocabularySize), config.VocabularySize, count);
+        }
     }
 
     public void Dispose()
@@ -153,12 +156,12 @@ internal sealed unsafe class ModelPass : IDisposable
             Turn(key, maps.KeyNorm, angles);
             for (var query = head * group; query < (head + 1) * group; query++) Turn(queries.Row(token) + ((long)query * config.HeadDim), maps.QueryNorm, angles);
         }
-        var page = (float*)pages.Pages(slot)[position / PagePool.Positions] + ((long)layer * pages.LayerFloats) + ((long)head * pages.HeadFloats);
-        var place = position % PagePool.Positions;
-        float* toKeys = page + place, toValues = page + pages.ValuesFrom + ((long)place * pages.Width);
+        var page = (float*)pages.Pages(slot)[position / PageShape.Positions] + ((long)layer * pages.Shape.LayerFloats) + ((long)head * pages.Shape.HeadFloats);
+        var place = position % PageShape.Positions;
+        float* toKeys = page + place, toValues = page + pages.Shape.ValuesFrom + ((long)place * pages.Shape.Width);
         for (var j = 0; j < config.HeadDim; j++)
         {
-            toKeys[j * PagePool.Positions] = key[j];
+            toKeys[j * PageShape.Positions] = key[j];
             toValues[j] = value[j];
         }
     }
@@ -174,15 +177,15 @@ internal sealed unsafe class ModelPass : IDisposable
         var (slot, position) = (places[token].Slot, places[token].Position);
         var scale = (float)(1 / Math.Sqrt(config.HeadDim));
         ReadOnlySpan<nint> own = pages.Pages(slot), next = token + 1 < places.Length ? pages.Pages(places[token + 1].Slot) : own;
-        var from = (layer * pages.LayerFloats) + (head * pages.HeadFloats);
+        var from = (layer * pages.Shape.LayerFloats) + (head * pages.Shape.HeadFloats);
         // Query and output padded to whole vectors, then the scores.
-        var query = Scratch(member, (2 * pages.Width) + ((position / PagePool.Positions) + 1) * PagePool.Positions);
-        float* output = query + pages.Width, scores = output + pages.Width;
+        var query = Scratch(member, (2 * pages.Shape.Width) + ((position / PageShape.Positions) + 1) * PageShape.Positions);
+        float* output = query + pages.Shape.Width, scores = output + pages.Shape.Width;
         for (var h = head * group; h < (head + 1) * group; h++)
         {
             float* row = queries.Row(token) + ((long)h * config.HeadDim), to = mixed.Row(token) + ((long)h * config.HeadDim);
-            for (var j = 0; j < pages.Width; j++) query[j] = j < config.HeadDim ? row[j] * scale : 0;
-            PageAttention.Attend(query, own, next, from, from + pages.ValuesFrom, pages.Width, position + 1, scores, output);
+            for (var j = 0; j < pages.Shape.Width; j++) query[j] = j < config.HeadDim ? row[j] * scale : 0;
+            PageAttention.Attend(query, own, next, from, from + pages.Shape.ValuesFrom, pages.Shape.Width, position + 1, scores, output);
             new ReadOnlySpan<float>(output, config.HeadDim).CopyTo(new Span<float>(to, config.HeadDim));
         }
         mixed.Round(token, head * group * config.HeadDim, group * config.HeadDim);

@@ -17,7 +17,7 @@ internal static unsafe class PageAttention
     [SkipLocalsInit, MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Attend(float* query, ReadOnlySpan<nint> pages, ReadOnlySpan<nint> next, int keys, int values, int width, int seen, float* scores, float* output)
     {
-        var count = (seen + PagePool.Positions - 1) / PagePool.Positions;
+        var count = (seen + PageShape.Positions - 1) / PageShape.Positions;
         var largest = Vector512.Create(float.NegativeInfinity);
         for (var page = 0; page < count; page++)
         {

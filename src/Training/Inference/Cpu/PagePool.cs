@@ -3,98 +3,107 @@ using System.Runtime.InteropServices;
 namespace Gradus.Training.Inference.Cpu;
 
 /// <summary>
-/// Keys and values in pages of 16 positions of one sequence, all layers: for each layer first the keys, [head][feature][position], so that 16 scores come
-/// of one pass, then the values, [head][position][feature]. Features are padded with zeros to whole vectors.
+/// The memory of all pages, never more than its bound. Whole pages can be found by what stands there; those that nobody holds any more stay until their memory is
+/// wanted, least recently used first. It knows no slots.
 /// </summary>
-internal sealed unsafe class PagePool : IDisposable
+/// <remarks>Whoever holds a page holds those before it, and drops the last one first: a page goes before the one it follows, so that all that are kept can be found.</remarks>
+internal sealed unsafe class PagePool(PageShape shape) : IDisposable
 {
-    public const int Positions = 16;
+    private readonly HashSet<CachePage> owned = [];
+    private readonly Stack<CachePage> free = [];
+    private readonly LinkedList<CachePage> kept = [];
+    private readonly Dictionary<PageText, CachePage> known = [];
 
-    private readonly List<nint> owned = [];
-    private readonly Stack<nint> free = [];
-    private readonly List<List<nint>> slots = [];
-    private readonly Dictionary<nint, int> holders = [];
+    public PageShape Shape { get; } = shape;
 
-    /// <param name="headWidth">Features of a head.</param>
-    public PagePool(int layers, int heads, int headWidth)
+    /// <summary>The most pages there may be at once.</summary>
+    public long Bound { get; private set; } = long.MaxValue;
+
+    /// <summary>The most pages there were at once.</summary>
+    public int Peak { get; private set; }
+
+    /// <summary>How many pages <see cref="Take"/> can give.</summary>
+    public long Room => Bound - owned.Count + free.Count + kept.Count;
+
+    /// <summary>Pages that a slot holds.</summary>
+    public int Held => owned.Count - free.Count - kept.Count;
+
+    /// <summary>Sets the bound; what is above it is given back to the system, as far as no slot holds it.</summary>
+    public void Limit(long pages)
     {
-        Width = (headWidth + 15) / 16 * 16;
-        HeadFloats = Width * Positions;
-        LayerFloats = 2 * heads * HeadFloats;
-        (ValuesFrom, PageFloats) = (heads * HeadFloats, (long)layers * LayerFloats);
-    }
-
-    /// <summary>Features of a head with padding.</summary>
-    public int Width { get; }
-
-    /// <summary>Floats of one head's keys, or values, in a page.</summary>
-    public int HeadFloats { get; }
-
-    public int LayerFloats { get; }
-
-    /// <summary>Where a layer's values begin.</summary>
-    public int ValuesFrom { get; }
-
-    private long PageFloats { get; }
-
-    /// <summary>A slot's pages, in order.</summary>
-    public ReadOnlySpan<nint> Pages(int slot) => CollectionsMarshal.AsSpan(slots[slot]);
-
-    /// <summary>Gives a slot pages for so many positions; what stands in those it has stays. Not while another thread reads slots.</summary>
-    public void Reserve(int slot, int positions)
-    {
-        while (slots.Count <= slot) slots.Add([]);
-        while (slots[slot].Count * Positions < positions) slots[slot].Add(Take());
-    }
-
-    /// <summary>Makes a slot hold the first positions of another: whole pages are shared (nobody writes into them again), the rest is copied.</summary>
-    public void Copy(int from, int to, int positions)
-    {
-        Release(to);
-        var whole = positions / Positions;
-        foreach (var page in slots[from].Take(whole))
+        Bound = pages;
+        while (owned.Count > Bound && (free.Count > 0 || kept.Count > 0))
         {
-            holders[page] = holders.GetValueOrDefault(page, 1) + 1;
-            slots[to].Add(page);
+            var page = free.Count > 0 ? free.Pop() : Oldest();
+            owned.Remove(page);
+            NativeMemory.AlignedFree((void*)page.Address);
         }
-        Reserve(to, positions);
-        if (positions % Positions > 0) Buffer.MemoryCopy((void*)slots[from][whole], (void*)slots[to][whole], PageFloats * sizeof(float), PageFloats * sizeof(float));
     }
 
-    /// <summary>Gives a slot's pages to another, whose own go back to the pool.</summary>
-    public void Move(int from, int to)
+    /// <summary>A page for its first holder; what stands there means nothing. Only where there is <see cref="Room"/>.</summary>
+    public CachePage Take()
     {
-        Release(to);
-        (slots[from], slots[to]) = (slots[to], slots[from]);
+        var page = free.Count > 0 ? free.Pop() : owned.Count < Bound ? New() : Oldest();
+        page.Holders = 1;
+        return page;
     }
 
-    public void Release(int slot)
+    /// <summary>The page where these 16 tokens stand after the page <paramref name="before"/>; null where there is none.</summary>
+    public CachePage? Find(CachePage? before, ReadOnlySpan<int> tokens) => known.GetValueOrDefault(new(before, tokens.ToArray()));
+
+    /// <summary>Says what stands, or will stand, in a page. Where another holds the same already, that one is returned.</summary>
+    public CachePage Enter(CachePage page, CachePage? before, ReadOnlySpan<int> tokens)
     {
-        while (slots.Count <= slot) slots.Add([]);
-        foreach (var page in slots[slot])
-        {
-            var others = holders.GetValueOrDefault(page, 1) - 1;
-            if (others == 0) free.Push(page);
-            if (others <= 1) holders.Remove(page);
-            else holders[page] = others;
-        }
-        slots[slot].Clear();
+        var text = new PageText(before, tokens.ToArray());
+        if (known.TryGetValue(text, out var other)) return other;
+        page.Text = text;
+        known.Add(text, page);
+        return page;
+    }
+
+    public void Hold(CachePage page)
+    {
+        if (page.Holders++ == 0) kept.Remove(page.Place);
+    }
+
+    public void Drop(CachePage page)
+    {
+        if (--page.Holders > 0) return;
+        if (page.Text is null) free.Push(page);
+        else kept.AddLast(page.Place);
+    }
+
+    /// <summary>Nothing is to be found any more. No page may be held.</summary>
+    public void Forget()
+    {
+        while (kept.Count > 0) free.Push(Oldest());
     }
 
     public void Dispose()
     {
-        foreach (var page in owned) NativeMemory.AlignedFree((void*)page);
+        foreach (var page in owned) NativeMemory.AlignedFree((void*)page.Address);
         owned.Clear();
         free.Clear();
-        slots.Clear();
+        kept.Clear();
+        known.Clear();
     }
 
-    private nint Take()
+    private CachePage New()
     {
-        if (free.TryPop(out var page)) return page;
-        var fresh = NativeMemory.AlignedAlloc((nuint)(PageFloats * sizeof(float)), 64);
-        NativeMemory.Clear(fresh, (nuint)(PageFloats * sizeof(float)));
-        owned.Add((nint)fresh);
-        return (nint)fresh;
+        var address = NativeMemory.AlignedAlloc((nuint)Shape.Bytes, 64);
+        NativeMemory.Clear(address, (nuint)Shape.Bytes);
+        var page = new CachePage((nint)address);
+        owned.Add(page);
+        Peak = Math.Max(Peak, owned.Count);
+        return page;
+    }
+
+    private CachePage Oldest()
+    {
+        var page = kept.First!.Value;
+        kept.RemoveFirst();
+        known.Remove(page.Text!.Value);
+        page.Text = null;
+        return page;
     }
 }

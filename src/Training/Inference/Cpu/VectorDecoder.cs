@@ -14,13 +14,14 @@ public sealed unsafe class VectorDecoder : IDecoder
 
     private readonly CausalLm model;
     private readonly bool ownsModel;
-    private readonly PagePool pages;
+    private readonly PagePool pool;
+    private readonly SlotPages pages;
     private readonly RotaryTable rotary;
     private readonly ComputeTeam team;
     private readonly ModelRows weights;
     private readonly ModelPass together;
     private readonly ModelPass[] apart;
-    private readonly List<int> lengths = [];
+    private long cacheBytes = long.MaxValue;
 
     /// <param name="threads">So many compute together.</param>
     /// <param name="ownsModel">Whether the model is disposed with it.</param>
@@ -29,7 +30,8 @@ public sealed unsafe class VectorDecoder : IDecoder
     {
         if (!Supports(model) || (bfloat16 && !SupportsBFloat16)) throw new NotSupportedException("This processor or this model is not one that the vector decoder computes.");
         (this.model, this.ownsModel) = (model, ownsModel);
-        pages = new PagePool(model.Config.Layers, model.Config.KeyValueHeads, model.Config.HeadDim);
+        pool = new PagePool(new(model.Config.Layers, model.Config.KeyValueHeads, model.Config.HeadDim));
+        pages = new SlotPages(pool);
         rotary = new RotaryTable(model.Config);
         team = new ComputeTeam(threads);
         weights = new ModelRows(model, bfloat16);
@@ -49,53 +51,67 @@ public sealed unsafe class VectorDecoder : IDecoder
     public static bool Supports(CausalLm model) =>
         Vector.IsHardwareAccelerated && model.Device.type == DeviceType.CPU && model.Config.Latent is null && model.Config.Experts is null;
 
+    public long CacheBytes
+    {
+        get => cacheBytes;
+        set => pool.Limit((cacheBytes = value) / pool.Shape.Bytes);
+    }
+
+    public long PeakCacheBytes => pool.Peak * pool.Shape.Bytes;
+
+    public long BytesOf(int positions) => PageShape.Pages(positions) * pool.Shape.Bytes;
+
     public void WeightsChanged()
     {
+        pool.Forget();
         foreach (var map in weights.Maps) map.Refresh(team);
     }
 
-    public void Prefill(IReadOnlyList<int> slots, IReadOnlyList<int[]> prompts, Span<float> logits)
+    public bool TryBegin(int slot, int[] tokens, bool share, out int cached)
     {
-        var places = new List<TokenPlace>();
-        for (var row = 0; row < prompts.Count; row++)
+        var begun = pages.TryBegin(slot, tokens, share);
+        cached = begun ? pages.Cached(slot) : 0;
+        return begun;
+    }
+
+    public void Prefill(IReadOnlyList<int> slots, Span<float> logits)
+    {
+        rotary.Grow(slots.Max(slot => pages.Tokens(slot).Count));
+        foreach (var round in Enumerable.Range(0, slots.Count).GroupBy(row => pages.Round(slots[row])).OrderBy(round => round.Key))
         {
-            var (slot, prompt) = (slots[row], prompts[row]);
-            pages.Release(slot);
-            pages.Reserve(slot, prompt.Length);
-            SetLength(slot, prompt.Length);
-            for (var i = 0; i < prompt.Length; i++) places.Add(new TokenPlace(slot, i, prompt[i], i == prompt.Length - 1 ? row : -1));
+            var places = new List<TokenPlace>();
+            foreach (var row in round)
+            {
+                var (slot, tokens) = (slots[row], pages.Tokens(slots[row]));
+                for (var i = pages.Cached(slot); i < tokens.Count; i++) places.Add(new TokenPlace(slot, i, tokens[i], i == tokens.Count - 1 ? row : -1));
+            }
+            Run(places, logits);
         }
-        rotary.Grow(prompts.Max(prompt => prompt.Length));
-        Run(places, logits);
+        foreach (var slot in slots) pages.Settle(slot);
     }
 
-    public void CopyPrefix(int from, int to, int length)
-    {
-        pages.Copy(from, to, length);
-        SetLength(to, length);
-    }
+    public void CopyPrefix(int from, int to, int length) => pages.Copy(from, to, length);
 
-    public void Move(int from, int to)
-    {
-        pages.Move(from, to);
-        SetLength(to, lengths[from]);
-        SetLength(from, 0);
-    }
+    public bool TryExtend(int slot) => pages.TryExtend(slot);
 
     public void Decode(ReadOnlySpan<int> tokens, Span<float> logits)
     {
         var places = new List<TokenPlace>(tokens.Length);
         for (var slot = 0; slot < tokens.Length; slot++)
         {
-            var position = lengths[slot];
+            var position = pages.Tokens(slot).Count;
             if (position >= MaxPositions) throw new InvalidOperationException($"Slot {slot} is full: the model has {MaxPositions} positions.");
-            pages.Reserve(slot, position + 1);
+            pages.Append(slot, tokens[slot]);
             rotary.Grow(position + 1);
-            lengths[slot] = position + 1;
             places.Add(new TokenPlace(slot, position, tokens[slot], slot));
         }
         Run(places, logits);
+        for (var slot = 0; slot < tokens.Length; slot++) if (pages.Tokens(slot).Count % PageShape.Positions == 0) pages.Settle(slot);
     }
+
+    public void Release(int slot) => pages.Release(slot);
+
+    public void Move(int from, int to) => pages.Move(from, to);
 
     public void Dispose()
     {
@@ -103,7 +119,7 @@ public sealed unsafe class VectorDecoder : IDecoder
         together.Dispose();
         foreach (var pass in apart) pass.Dispose();
         weights.Dispose();
-        pages.Dispose();
+        pool.Dispose();
         if (ownsModel) model.Dispose();
     }
 
@@ -138,11 +154,5 @@ public sealed unsafe class VectorDecoder : IDecoder
         }
         // A single long prompt is better computed together.
         return parts.Max(part => part.Count) * team.Members > places.Count + (places.Count / 2) ? null : parts;
-    }
-
-    private void SetLength(int slot, int length)
-    {
-        while (lengths.Count <= slot) lengths.Add(0);
-        lengths[slot] = length;
     }
 }
