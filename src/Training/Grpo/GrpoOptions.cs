@@ -40,8 +40,8 @@ public sealed record GrpoOptions : StageOptions
     public required int NumIterations { get; init; }
 
     /// <summary>
-    /// <c>steps_per_generation</c>: minibatches that the rollouts of one sampling are split into, shuffled, each an update of its own, 1 to 1,024; default 1 (the paper: 16). It
-    /// divides the number of rollouts. With one update to a batch the ratio is 1 and nothing is clipped.
+    /// <c>steps_per_generation</c>: minibatches that the rollouts of one sampling are split into, each an update of its own, 1 to 1,024; default 1 (the paper: 16). It
+    /// divides the number of rollouts. Groups are shuffled and stay whole where a minibatch holds them. With one update to a batch the ratio is 1 and nothing is clipped.
     /// </summary>
     public required int StepsPerGeneration { get; init; }
 

@@ -3,7 +3,7 @@
 //   GroupSampler (RowOrder: which prompts; RolloutCollector: sample, score) -> Advantages -> GrpoBatch (micro-batches, normaliser)
 //   -> per micro-batch: CausalLm -> LogProbs -> GrpoLoss -> backward -> TrainingLoop.Update (clip, AdamW)
 // As in TRL: with several updates on one batch (num_iterations, steps_per_generation) the first one has ratio 1 by detaching, and what it computed is the old policy of
-// the others. Unlike TRL: each minibatch's means are over its own tokens and rollouts.
+// the others. Unlike TRL: each minibatch's means are over its own tokens and rollouts, and groups are shuffled whole where TRL shuffles rollouts, so that a prompt is computed once.
 // Unlike TRL: a group without spread costs no forward, so that entropy is the mean over the tokens that were computed.
 using System.Diagnostics;
 using Gradus.Training.Model;
@@ -52,9 +52,15 @@ internal sealed class GrpoStep(GrpoOptions options, TrainingLoop loop, Reference
     private GrpoBatch[] Batches(IReadOnlyList<RolloutGroup> groups, double[] values, int step)
     {
         if (options.StepsPerGeneration == 1) return [new(groups, values, options)];
-        int[] places = [.. Enumerable.Range(0, values.Length)];
-        DerivedRandom.For(context.Seed, "minibatches", step).Shuffle(places.AsSpan());
-        return [.. places.Chunk(places.Length / options.StepsPerGeneration).Select(part => new GrpoBatch(groups, values, options, part))];
+        return [.. Minibatches(groups.Count, options.Rollouts.NumGenerations, options.StepsPerGeneration, DerivedRandom.For(context.Seed, "minibatches", step)).Select(part => new GrpoBatch(groups, values, options, part))];
+    }
+
+    /// <summary>The places of the rollouts of each minibatch: groups are shuffled and stay whole, so that their prompts are computed once, where a minibatch is not smaller than a group or cuts it.</summary>
+    internal static IEnumerable<int[]> Minibatches(int groups, int groupSize, int count, DerivedRandom random)
+    {
+        int[] order = [.. Enumerable.Range(0, groups)];
+        random.Shuffle(order.AsSpan());
+        return order.SelectMany(group => Enumerable.Range(group * groupSize, groupSize)).Chunk(groups * groupSize / count);
     }
 
     private List<Metric> Train(int step)

@@ -60,6 +60,20 @@ public sealed class GrpoBatchTests
         Assert.Equal(16, tokens.Targets_N.numel());
     }
 
+    [Theory]
+    [InlineData(6, 4, 3)] // two groups each
+    [InlineData(6, 4, 12)] // half a group each
+    [InlineData(6, 4, 8)] // three quarters: every other minibatch has parts of two
+    public void Minibatches_hold_each_rollout_once_and_cut_as_few_groups_as_can_be(int groups, int size, int count)
+    {
+        var parts = GrpoStep.Minibatches(groups, size, count, DerivedRandom.For(1, "minibatches")).ToArray();
+        Assert.Equal(Enumerable.Range(0, groups * size), parts.SelectMany(part => part).Order());
+        Assert.All(parts, part => Assert.Equal(groups * size / count, part.Length));
+        Assert.NotEqual(Enumerable.Range(0, groups * size), parts.SelectMany(part => part));
+        // A part of another group begins only where one has ended.
+        Assert.Equal(count == 8 ? 12 : Math.Max(groups, count), parts.Sum(part => part.Select(place => place / size).Distinct().Count()));
+    }
+
     private static RolloutGroup Group(int prompt, params int[] lengths) =>
         new(default, new("", [.. Enumerable.Range(1, prompt)], ""), [.. lengths.Select((length, place) => new Rollout([.. Enumerable.Repeat(place, length)], new float[length], "", "stop", new([], null)))]);
 
