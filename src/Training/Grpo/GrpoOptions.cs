@@ -67,20 +67,21 @@ public sealed record GrpoOptions : StageOptions
     {
         var rollouts = RolloutOptions.Read(reader, prompts: 8, fewestGenerations: 2, generations: 8, greedyAllowed: false);
         var loss = GrpoLossOptions.Read(reader);
+        var loop = LoopOptions.Read(reader, learningRate: 1e-6, scheduler: "constant");
         return new()
         {
             Model = reader.Reference("model", Artifact.Model),
             Adapter = AdapterOptions.Read(reader),
             Data = DatasetOptions.Read(reader),
             Rollouts = rollouts,
-            Loop = LoopOptions.Read(reader, learningRate: 1e-6, scheduler: "constant"),
+            Loop = loop,
             Loss = loss,
             Rewards = Rewarding(reader, rollouts.MaxCompletionLength),
             ScaleRewards = reader.Choice("scale_rewards", "group", "group", "batch", "none"),
             NumIterations = reader.Integer("num_iterations", 1, 1, 64),
             StepsPerGeneration = Minibatches(reader, rollouts.PromptsPerStep * rollouts.NumGenerations),
             MaxResamples = reader.Integer("max_resamples", 0, 0, 100),
-            RefModelSyncSteps = SyncSteps(reader, loss.Beta),
+            RefModelSyncSteps = SyncSteps(reader, loss.Beta, loop.MaxSteps),
             Phrases = PhraseList.Read(reader),
         };
     }
@@ -88,7 +89,10 @@ public sealed record GrpoOptions : StageOptions
     private static JsonElement Rewarding(OptionReader reader, int longest)
     {
         var rewards = RewardsField.ReadWeighted(reader);
-        foreach (var overlong in Rubric.FromOptions(rewards).Rewards.OfType<SoftOverlongReward>().Where(reward => reward.Unpunished >= longest))
+        var rubric = Rubric.FromOptions(rewards);
+        if (rubric.Weights.All(weight => weight == 0))
+            throw OptionReader.Invalid(reader.At("rewards"), $"'{reader.At("rewards")}' weighs nothing: every weight is 0, so that every completion is worth the same and nothing is learned. Give one of them another weight.");
+        foreach (var overlong in rubric.Rewards.OfType<SoftOverlongReward>().Where(reward => reward.Unpunished >= longest))
         {
             throw OptionReader.Invalid(
                 reader.At("rewards"), $"The reward '{overlong.Name}' punishes from {overlong.Unpunished + 1} tokens on (max_completion_len less soft_punish_cache), and max_completion_length is {longest}: it would never punish.");
@@ -96,11 +100,15 @@ public sealed record GrpoOptions : StageOptions
         return rewards;
     }
 
-    private static int? SyncSteps(OptionReader reader, double beta)
+    private static int? SyncSteps(OptionReader reader, double beta, int maxSteps)
     {
         var steps = reader.Integer("ref_model_sync_steps", 400, 1, 1_000_000);
         if (reader.Flag("sync_ref_model", false))
-            return beta > 0 ? steps : throw OptionReader.Invalid(reader.At("sync_ref_model"), $"'{reader.At("sync_ref_model")}' has no meaning where beta is 0: there is no reference.");
+        {
+            if (beta == 0) throw OptionReader.Invalid(reader.At("sync_ref_model"), $"'{reader.At("sync_ref_model")}' has no meaning where beta is 0: there is no reference.");
+            return steps < maxSteps ? steps : throw OptionReader.Invalid(
+                reader.At("ref_model_sync_steps"), $"'{reader.At("ref_model_sync_steps")}' is {steps} and max_steps {maxSteps}: the reference would never be replaced while it is needed. Give fewer, or leave sync_ref_model out.", "out_of_range");
+        }
         return reader.Has("ref_model_sync_steps")
             ? throw OptionReader.Invalid(reader.At("ref_model_sync_steps"), $"'{reader.At("ref_model_sync_steps")}' has no meaning without sync_ref_model: set it to true, or leave this out.") : null;
     }

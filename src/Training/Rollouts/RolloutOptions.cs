@@ -8,7 +8,10 @@ public sealed record RolloutOptions
     /// <summary><c>num_generations</c>: completions of one prompt (G), at most 1,024; default 8 (TRL's). grpo needs 2 or more: one alone has no group to be compared with.</summary>
     public required int NumGenerations { get; init; }
 
-    /// <summary><c>prompts_per_step</c>: prompts of one step, 1 to 65,536; default 8 for grpo, else 32. In grpo <c>generation_batch_size</c> (prompts x num_generations) says the same.</summary>
+    /// <summary>
+    /// <c>prompts_per_step</c>: prompts of one step, 1 to 65,536, and with their completions at most 1,048,576; default 8 for grpo, else 32. In grpo <c>generation_batch_size</c> (prompts x
+    /// num_generations) says the same.
+    /// </summary>
     public required int PromptsPerStep { get; init; }
 
     /// <summary><c>max_completion_length</c>: tokens, the end token included, 1 to 131,072; default 256 (TRL's). Longer ones are cut and count in <c>completions/clipped_ratio</c>.</summary>
@@ -29,6 +32,9 @@ public sealed record RolloutOptions
     /// <summary><c>max_sequences</c>: sequences decoded at once, 1 to 4,096; default 256. It bounds the memory of the cache and changes no result beyond rounding.</summary>
     public required int MaxSequences { get; init; }
 
+    /// <summary>Completions of a step: all lie in memory at once.</summary>
+    private const int MostRollouts = 1_048_576;
+
     internal static RolloutOptions Read(OptionReader reader, int prompts, int fewestGenerations, int generations, bool greedyAllowed)
     {
         var num = reader.Integer("num_generations", generations, fewestGenerations, 1024);
@@ -47,7 +53,12 @@ public sealed record RolloutOptions
 
     private static int PromptsOf(OptionReader reader, int prompts, int generations)
     {
-        if (reader.OptionalInteger("generation_batch_size", 1, 1_048_576) is not { } batch) return reader.Integer("prompts_per_step", prompts, 1, 65_536);
+        if (reader.OptionalInteger("generation_batch_size", 1, MostRollouts) is not { } batch)
+        {
+            var count = reader.Integer("prompts_per_step", prompts, 1, 65_536);
+            return count * generations <= MostRollouts ? count : throw OptionReader.Invalid(
+                reader.At("prompts_per_step"), $"'{reader.At("prompts_per_step")}' times num_generations is {count} x {generations}; at most {MostRollouts} completions are sampled in a step.", "out_of_range");
+        }
         var path = reader.At("generation_batch_size");
         if (reader.Has("prompts_per_step")) throw OptionReader.Invalid(path, $"'{path}' and '{reader.At("prompts_per_step")}' say the same thing twice: give one.");
         if (batch % generations != 0)

@@ -57,7 +57,14 @@ public sealed record LoopOptions
     /// </summary>
     public required bool GradientCheckpointing { get; init; }
 
-    internal static LoopOptions Read(OptionReader reader, double learningRate, string scheduler) => new()
+    internal static LoopOptions Read(OptionReader reader, double learningRate, string scheduler)
+    {
+        var options = All(reader, learningRate, scheduler);
+        return options.Scheduler == "cosine" || !reader.Has("min_lr_ratio") ? options : throw OptionReader.Invalid(
+            reader.At("min_lr_ratio"), $"'{reader.At("min_lr_ratio")}' has no meaning with lr_scheduler_type {options.Scheduler}: leave it out, or set that to cosine.");
+    }
+
+    private static LoopOptions All(OptionReader reader, double learningRate, string scheduler) => new()
     {
         MaxSteps = reader.Integer("max_steps", 100, 1, 1_000_000),
         SaveSteps = reader.Integer("save_steps", 50, 1, 1_000_000),

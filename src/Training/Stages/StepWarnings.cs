@@ -32,9 +32,9 @@ internal sealed class StepWarnings(bool bfloat16, JsonElement? state)
         Check("frac_unscored", 1, share => share >= 1, _ =>
             "No reward applied to any rollout: the rows lack what the rewards ask for (accuracy and last_number an answer, language_consistency a language). Nothing was learned.");
         Check("frac_reward_zero_std", 5, share => share >= 0.95, share => Invariant(
-            $"The rewards have had no spread for 5 batches ({share:0.##} of the groups are all alike, the mean reward is {figures.GetValueOrDefault("reward"):0.###}): nothing is learned. The problems are too hard or too easy for this model: choose others, raise num_generations or temperature, or set max_resamples."));
+            $"The rewards have had no spread for 5 batches ({100 * share:0} % of the groups are all alike, the mean reward is {figures.GetValueOrDefault("reward"):0.###}): nothing is learned. The problems are too hard or too easy for this model: choose others, raise num_generations or temperature, or set max_resamples."));
         Check("completions/clipped_ratio", 3, share => share >= 0.95, share => Invariant(
-            $"Almost every completion was cut off for 3 batches ({share:0.##} of them): what comes after the cut is never rewarded. Raise max_completion_length, or train the model to end first."));
+            $"Almost every completion was cut off for 3 batches ({100 * share:0} % of them): what comes after the cut is never rewarded. Raise max_completion_length, or train the model to end first."));
         var usual = firstEntropies.DefaultIfEmpty(0).Average();
         // Only where the model trains on its own samples: elsewhere a falling entropy is what is wanted.
         if (!figures.ContainsKey("policy_version")) usual = 0;

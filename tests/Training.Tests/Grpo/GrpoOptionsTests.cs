@@ -20,7 +20,7 @@ public sealed class GrpoOptionsTests
 
     [Fact]
     public void The_reference_is_replaced_as_often_as_in_the_paper() =>
-        Assert.Equal((400, null), (Parse("""{"beta":0.001,"sync_ref_model":true}""").RefModelSyncSteps, Parse("""{"beta":0.001}""").RefModelSyncSteps));
+        Assert.Equal((400, null), (Parse("""{"beta":0.001,"sync_ref_model":true,"max_steps":401}""").RefModelSyncSteps, Parse("""{"beta":0.001}""").RefModelSyncSteps));
 
     [Fact]
     public void A_punishment_that_begins_within_the_completion_is_taken() =>
@@ -75,6 +75,10 @@ public sealed class GrpoOptionsTests
     [InlineData("""{"sync_ref_model":true}""", "sync_ref_model")]
     [InlineData("""{"beta":0.1,"ref_model_sync_steps":10}""", "ref_model_sync_steps")]
     [InlineData("""{"beta":0.1,"sync_ref_model":true,"ref_model_sync_steps":0}""", "ref_model_sync_steps")]
+    [InlineData("""{"beta":0.1,"sync_ref_model":true,"max_steps":400}""", "ref_model_sync_steps")] // never replaced while it is needed
+    [InlineData("""{"min_lr_ratio":0.5}""", "min_lr_ratio")] // the schedule is constant
+    [InlineData("""{"prompts_per_step":65536,"num_generations":17}""", "prompts_per_step")]
+    [InlineData("""{"rewards":[{"name":"format"},{"name":"accuracy"}],"reward_weights":[0,0]}""", "rewards")]
     [InlineData("""{"delta":0.5}""", "delta")]
     [InlineData("""{"scale_rewards":"yes"}""", "scale_rewards")]
     [InlineData("""{"temperature":0}""", "temperature")]

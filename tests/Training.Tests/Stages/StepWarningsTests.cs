@@ -8,8 +8,8 @@ public sealed class StepWarningsTests
 {
     [Theory]
     [InlineData("frac_unscored", 1, 0.99, 1, "No reward applied")]
-    [InlineData("frac_reward_zero_std", 0.96, 0.94, 5, "or set max_resamples")]
-    [InlineData("completions/clipped_ratio", 1, 0.9, 3, "Raise max_completion_length")]
+    [InlineData("frac_reward_zero_std", 0.96, 0.94, 5, "(96 % of the groups are all alike")]
+    [InlineData("completions/clipped_ratio", 1, 0.9, 3, "(100 % of them)")]
     [InlineData("kl", 1.5, 1, 3, "1.5 nats a token")]
     [InlineData("sampling/sampling_logp_difference/max", 0.002, 0.0005, 1, "up to 0.002 nats")]
     [InlineData("grad_norm", double.NaN, 1e9, 1, "skipped_updates")]
