@@ -36,13 +36,18 @@ internal static class StageOutcome
 
     private static async Task<bool> Fail(JobLease lease, string phase, Exception problem)
     {
-        await lease.EventAsync("error", problem.ToString(), CancellationToken.None);
+        // Where nothing of ours broke, the sentence says all there is.
+        if (!IsPlain(problem)) await lease.EventAsync("error", problem.ToString(), CancellationToken.None);
         return await lease.FailAsync(phase, Reason(problem), CancellationToken.None);
     }
 
+    /// <summary>Whether its message is written for whoever sent the job.</summary>
+    private static bool IsPlain(Exception problem) => problem is Training.InvalidInputException or TrainingDivergedException;
+
     private static string Reason(Exception problem) => problem switch
     {
-        Training.InvalidInputException => problem.Message,
+        _ when IsPlain(problem) => problem.Message,
+        Training.Rewards.RewardFailedException => problem.Message,
         TypeInitializationException or System.Reflection.TargetInvocationException when problem.InnerException is { } inner => Reason(inner),
         _ => $"{problem.GetType().Name}: {problem.Message}",
     };

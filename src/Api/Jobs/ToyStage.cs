@@ -24,6 +24,7 @@ internal static class ToyStage
         {
             journal.Progress("count");
             Gate(request, journal, step);
+            if (step == Number(request, "diverge_at")) throw new TrainingDivergedException("The toy has diverged.");
             if (step == Number(request, "throw_at")) throw new InvalidOperationException("the reward 'toy' threw");
             if (step == Number(request, "full_at")) throw new IOException("No space left on device");
             if (step == Number(request, "exit_at")) Environment.Exit(0);

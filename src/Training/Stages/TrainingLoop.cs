@@ -110,14 +110,14 @@ internal sealed class TrainingLoop : IDisposable
 
     /// <summary>Clips the gradients that backward left, steps, and clears them. A parameter without a gradient counts as one of zeros. Gradients that are not finite change nothing but the count.</summary>
     /// <returns>The norm before clipping, and the rate.</returns>
-    /// <exception cref="InvalidOperationException">They were not finite in this step and the two before.</exception>
+    /// <exception cref="TrainingDivergedException">They were not finite in this step and the two before.</exception>
     public (double GradNorm, double LearningRate) Update(int step)
     {
         context.Progress("optimizer");
         var norm = Gradients.ClipNorm(Model.Parameters, options.MaxGradNorm > 0 ? options.MaxGradNorm : double.PositiveInfinity);
         var (rate, finite) = (schedule.At(step), double.IsFinite(norm));
         (skipped, skippedInARow) = finite ? (skipped, 0) : (skipped + 1, skippedInARow + 1);
-        if (skippedInARow == MostSkipped) throw new InvalidOperationException($"The gradients of steps {step - MostSkipped + 1} to {step} were not finite: training has diverged. Lower learning_rate or max_grad_norm.");
+        if (skippedInARow == MostSkipped) throw new TrainingDivergedException($"The gradients of steps {step - MostSkipped + 1} to {step} were not finite: training has diverged. Lower learning_rate or max_grad_norm.");
         if (finite) optimizer.Step(rate);
         Gradients.Clear(Model.Parameters);
         return (norm, rate);

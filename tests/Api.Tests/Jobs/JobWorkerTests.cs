@@ -159,6 +159,7 @@ public sealed class JobWorkerTests(PostgresDatabase database) : IClassFixture<Po
 
     [Theory]
     [InlineData("throw_at", "failed", 1, "InvalidOperationException: the reward 'toy' threw")]
+    [InlineData("diverge_at", "failed", 1, "The toy has diverged.")]
     [InlineData("full_at", "failed", 4, "Attempt 4 ended: IOException: No space left on device")]
     [InlineData("overflow_at", "failed", 4, "Attempt 4 ended: its process was ended by signal 6")]
     [InlineData("exit_at", "failed", 4, "Attempt 4 ended: its process ended with exit code 0 and without an outcome")]
@@ -170,6 +171,8 @@ public sealed class JobWorkerTests(PostgresDatabase database) : IClassFixture<Po
         var worker = lab.Worker();
         await lab.UntilAsync(worker, jobs[0], status);
         Assert.Equal($"{reason}|{attempts}", await lab.TextAsync("select concat_ws('|', error ->> 'message', attempt) from jobs where id = $1", jobs[0]));
+        // Where it broke is for those who mend it; what a caller can change is said in a sentence.
+        if (attempts == 1) Assert.Equal(poison == "throw_at", (await lab.TextAsync("select string_agg(message, ' ') from job_events where job_id = $1", jobs[0]))!.Contains(" at Gradus.", StringComparison.Ordinal));
         // Who dies without a word leaves the phase of its last renewal.
         var phase = await lab.TextAsync("select error ->> 'phase' from jobs where id = $1", jobs[0]);
         Assert.True(phase == "count" || (phase == "start" && poison is "overflow_at" or "exit_at"), phase);

@@ -23,7 +23,7 @@ public sealed class SkippedUpdateTests
         Assert.Equal(["Step 2:", "Step 5:"], warned);
 
         using var lost = Loop(stages, "lost", 1);
-        var problem = Assert.Throws<InvalidOperationException>(() => lost.Run(step => Step(lost, step, bad: step >= 2), _ => true, stages.ModelFolder("base")));
+        var problem = Assert.Throws<TrainingDivergedException>(() => lost.Run(step => Step(lost, step, bad: step >= 2), _ => true, stages.ModelFolder("base")));
         Assert.Equal("The gradients of steps 2 to 4 were not finite: training has diverged. Lower learning_rate or max_grad_norm.", problem.Message);
     }
 
@@ -35,7 +35,7 @@ public sealed class SkippedUpdateTests
         using (var first = Loop(stages, "broken", 1)) Assert.Throws<StageStoppedException>(() => first.Run(step => Step(first, step, bad: step >= 2), _ => true, stages.ModelFolder("base")));
         journal.StopAfter = null;
         using var second = Loop(stages, "broken", 2);
-        Assert.Throws<InvalidOperationException>(() => second.Run(step => Step(second, step, bad: true), _ => true, stages.ModelFolder("base")));
+        Assert.Throws<TrainingDivergedException>(() => second.Run(step => Step(second, step, bad: true), _ => true, stages.ModelFolder("base")));
         Assert.Equal(2, journal.Metric(3, "skipped_updates"));
         Assert.Single(journal.Events, text => text.StartsWith("warning: ", StringComparison.Ordinal));
     }
