@@ -12,7 +12,7 @@ internal static class SampleRows
         if (samples.Count == 0) return 0;
         var replaced = 0;
         await using (var copy = await connection.BeginBinaryImportAsync("""
-            copy samples (job_id, step, index, prompt, completion, token_count, reward, advantage, finish_reason, policy_version) from stdin (format binary)
+            copy samples (job_id, step, index, group_index, prompt, completion, token_count, reward, advantage, finish_reason, policy_version) from stdin (format binary)
             """, cancellationToken))
         {
             foreach (var sample in samples)
@@ -21,6 +21,7 @@ internal static class SampleRows
                 await copy.WriteAsync(sample.JobId, NpgsqlDbType.Text, cancellationToken);
                 await copy.WriteAsync(sample.Step, NpgsqlDbType.Integer, cancellationToken);
                 await copy.WriteAsync(sample.Index, NpgsqlDbType.Integer, cancellationToken);
+                await copy.WriteAsync(sample.GroupIndex, NpgsqlDbType.Integer, cancellationToken);
                 await copy.WriteAsync(PostgresText.Clean(sample.Prompt, ref replaced), NpgsqlDbType.Text, cancellationToken);
                 await copy.WriteAsync(PostgresText.Clean(sample.Completion, ref replaced), NpgsqlDbType.Text, cancellationToken);
                 await copy.WriteAsync(sample.TokenCount, NpgsqlDbType.Integer, cancellationToken);

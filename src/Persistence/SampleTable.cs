@@ -22,9 +22,8 @@ public sealed class SampleTable(IDbContextFactory<GradusDb> databases, NpgsqlDat
     public async Task<IReadOnlyList<StepSample>> ByGroupAsync(string jobId, int step, int? after, int limit, CancellationToken cancellationToken)
     {
         await using var connection = await source.OpenConnectionAsync(cancellationToken);
-        // A group's rollouts are neighbours with one prompt.
-        var rows = await connection.Statement("select index, reward, prompt is distinct from lag(prompt) over (order by index) from samples where job_id = $1 and step = $2 order by index", jobId, step)
-            .ListAsync(reader => (Index: reader.GetInt32(0), Reward: reader.IsDBNull(1) ? (double?)null : reader.GetDouble(1), First: reader.GetBoolean(2)), cancellationToken);
+        var rows = await connection.Statement("select index, reward, group_index from samples where job_id = $1 and step = $2 order by group_index, index", jobId, step)
+            .ListAsync(reader => (Index: reader.GetInt32(0), Reward: reader.IsDBNull(1) ? (double?)null : reader.GetDouble(1), Group: reader.GetInt32(2)), cancellationToken);
         var order = BestAndWorst(rows);
         var page = (after is { } last ? order.SkipWhile(index => index != last).Skip(1) : order).Take(limit + 1).ToArray();
         await using var database = await databases.CreateDbContextAsync(cancellationToken);
@@ -54,19 +53,13 @@ public sealed class SampleTable(IDbContextFactory<GradusDb> databases, NpgsqlDat
     }
 
     /// <summary>Indices: of each group the best and the worst that have a reward, then the others of each, best first and unscored last.</summary>
-    /// <param name="rows">By index; First where a group begins.</param>
-    internal static IReadOnlyList<int> BestAndWorst(IReadOnlyList<(int Index, double? Reward, bool First)> rows)
+    /// <param name="rows">By group.</param>
+    private static IReadOnlyList<int> BestAndWorst(IReadOnlyList<(int Index, double? Reward, int Group)> rows)
     {
-        List<List<(int Index, double? Reward)>> groups = [];
-        foreach (var (index, reward, first) in rows)
-        {
-            if (first) groups.Add([]);
-            groups[^1].Add((index, reward));
-        }
         List<int> ends = [], others = [];
-        foreach (var group in groups)
+        foreach (var group in rows.GroupBy(row => row.Group))
         {
-            (int Index, double? Reward)[] sorted = [.. group.OrderByDescending(row => row.Reward ?? double.NegativeInfinity).ThenBy(row => row.Index)];
+            (int Index, double? Reward, int Group)[] sorted = [.. group.OrderByDescending(row => row.Reward ?? double.NegativeInfinity).ThenBy(row => row.Index)];
             var worst = Array.FindLastIndex(sorted, row => row.Reward is not null);
             for (var place = 0; place < sorted.Length; place++) (place == 0 || place == worst ? ends : others).Add(sorted[place].Index);
         }

@@ -118,7 +118,7 @@ public sealed class RunStoreTests(PostgresDatabase database) : IClassFixture<Pos
 
     private StepSample Sample(int step, int index, string completion) => new()
     {
-        JobId = job, Step = step, Index = index, Prompt = "prompt", Completion = completion, TokenCount = 3, Reward = 0.5, Advantage = null, FinishReason = "stop", PolicyVersion = 4,
+        JobId = job, Step = step, Index = index, GroupIndex = 0, Prompt = "prompt", Completion = completion, TokenCount = 3, Reward = 0.5, Advantage = null, FinishReason = "stop", PolicyVersion = 4,
         Rewards =
         [
             new() { JobId = job, Step = step, Index = index, Name = "accuracy", Value = 1 },

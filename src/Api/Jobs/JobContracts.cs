@@ -59,7 +59,8 @@ internal sealed record MetricContract(string Object, string JobId, int Step, str
 }
 
 /// <summary>One sampled completion.</summary>
-/// <param name="Index">Its place in its step, from 0; the completions of one prompt are neighbours.</param>
+/// <param name="Index">Its place in its step, from 0; the completions of a group are neighbours.</param>
+/// <param name="Group">The place of its group in its step, from 0. Two groups of a step may have the same prompt.</param>
 /// <param name="TokenCount">Tokens of the completion, the end token included.</param>
 /// <param name="FinishReason"><c>stop</c> or <c>length</c>.</param>
 /// <param name="Reward">The weighted sum of those that apply; null where none does.</param>
@@ -67,11 +68,11 @@ internal sealed record MetricContract(string Object, string JobId, int Step, str
 /// <param name="Rewards">Each raw reward by name; null where it does not apply.</param>
 /// <param name="PolicyVersion">How many updates the weights had seen that wrote it.</param>
 internal sealed record SampleContract(
-    string Object, string JobId, int Step, int Index, string Prompt, string Completion, int TokenCount, string FinishReason, double? Reward, double? Advantage,
+    string Object, string JobId, int Step, int Index, int Group, string Prompt, string Completion, int TokenCount, string FinishReason, double? Reward, double? Advantage,
     IReadOnlyDictionary<string, double?> Rewards, int PolicyVersion)
 {
     public static SampleContract Of(StepSample sample) => new(
-        "sample", sample.JobId, sample.Step, sample.Index, sample.Prompt, sample.Completion, sample.TokenCount, sample.FinishReason, MetricContract.Finite(sample.Reward),
+        "sample", sample.JobId, sample.Step, sample.Index, sample.GroupIndex, sample.Prompt, sample.Completion, sample.TokenCount, sample.FinishReason, MetricContract.Finite(sample.Reward),
         MetricContract.Finite(sample.Advantage), sample.Rewards.ToDictionary(reward => reward.Name, reward => MetricContract.Finite(reward.Value)), sample.PolicyVersion);
 }
 

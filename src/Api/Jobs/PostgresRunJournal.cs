@@ -53,7 +53,7 @@ internal sealed class PostgresRunJournal(RunStore store, JobLease lease, LeaseKe
 
     private StepSample Row(int step, Sample sample) => new()
     {
-        JobId = lease.JobId, Step = step, Index = sample.Index, Prompt = sample.Prompt, Completion = sample.Completion, TokenCount = sample.TokenCount, Reward = sample.Reward,
+        JobId = lease.JobId, Step = step, Index = sample.Index, GroupIndex = sample.Group, Prompt = sample.Prompt, Completion = sample.Completion, TokenCount = sample.TokenCount, Reward = sample.Reward,
         Advantage = sample.Advantage, FinishReason = sample.FinishReason, PolicyVersion = sample.PolicyVersion,
         Rewards = [.. sample.Rewards.Select(reward => new StepReward { JobId = lease.JobId, Step = step, Index = sample.Index, Name = reward.Name, Value = reward.Value })],
     };

@@ -39,7 +39,7 @@ internal static class SampleParquet
     {
         Column[] columns =
         [
-            Text("job_id", sample => sample.JobId), Whole("step", sample => sample.Step), Whole("index", sample => sample.Index), Text("prompt", sample => sample.Prompt),
+            Text("job_id", sample => sample.JobId), Whole("step", sample => sample.Step), Whole("index", sample => sample.Index), Whole("group", sample => sample.GroupIndex), Text("prompt", sample => sample.Prompt),
             Text("completion", sample => sample.Completion), Whole("token_count", sample => sample.TokenCount), Text("finish_reason", sample => sample.FinishReason),
             Number("reward", sample => sample.Reward), Number("advantage", sample => sample.Advantage), Whole("policy_version", sample => sample.PolicyVersion),
             .. (await table.RewardNamesAsync(jobs, cancel)).Select(name => Number($"rewards/{name}", sample => sample.Rewards.Find(reward => reward.Name == name)?.Value)),

@@ -48,7 +48,7 @@ internal static class ToyStage
     }
 
     private static Sample Sample(int step, ulong checksum) => new(
-        0, "count\0to", "step " + step + " \uD800", (int)(checksum % 100), 1, 0.5, "stop", step, [new("toy", checksum % 7), new("other", null)]);
+        0, 0, "count\0to", "step " + step + " \uD800", (int)(checksum % 100), 1, 0.5, "stop", step, [new("toy", checksum % 7), new("other", null)]);
 
     /// <summary>At the step "gate_at" it waits for the file "gate", making progress, and leaves when it is asked to.</summary>
     private static void Gate(StageRequest request, IRunJournal journal, int step)

@@ -22,6 +22,9 @@ public sealed class StepSample
     /// <summary>Place in its step, from 0.</summary>
     public required int Index { get; init; }
 
+    /// <summary>Place of its group in its step, from 0.</summary>
+    public required int GroupIndex { get; init; }
+
     public required string Prompt { get; init; }
 
     public required string Completion { get; init; }

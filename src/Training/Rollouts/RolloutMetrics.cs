@@ -43,7 +43,7 @@ internal static class RolloutMetrics
     /// <summary>The step's samples as they are kept; a group's are neighbours.</summary>
     public static IReadOnlyList<Sample> Samples(IReadOnlyList<RolloutGroup> groups, IReadOnlyList<double>? advantages, int policyVersion) =>
     [
-        .. groups.SelectMany(g => g.Rollouts.Select(r => (Group: g, Rollout: r))).Select((a, i) => new Sample(
-            i, a.Group.Prompt.Shown, a.Rollout.Text, a.Rollout.Tokens.Length, a.Rollout.Score.Total, advantages?[i], a.Rollout.FinishReason, policyVersion, a.Rollout.Score.Rewards)),
+        .. groups.SelectMany((g, place) => g.Rollouts.Select(r => (Group: g, Place: place, Rollout: r))).Select((a, i) => new Sample(
+            i, a.Place, a.Group.Prompt.Shown, a.Rollout.Text, a.Rollout.Tokens.Length, a.Rollout.Score.Total, advantages?[i], a.Rollout.FinishReason, policyVersion, a.Rollout.Score.Rewards)),
     ];
 }

@@ -33,11 +33,12 @@ public readonly record struct Metric(string Name, double Value);
 
 /// <summary>One sampled completion as it is kept.</summary>
 /// <param name="Index">Place in its step, from 0; a group's rollouts are neighbours.</param>
+/// <param name="Group">Place of its group in its step, from 0. Two groups may have one prompt.</param>
 /// <param name="FinishReason"><c>stop</c> (an end token or a stop text) or <c>length</c>.</param>
 /// <param name="Rewards">Raw rewards by name; null where a reward does not apply.</param>
 /// <param name="Reward">The weighted sum of those that apply; null where none does (unscored).</param>
 public sealed record Sample(
-    int Index, string Prompt, string Completion, int TokenCount, double? Reward, double? Advantage, string FinishReason, int PolicyVersion,
+    int Index, int Group, string Prompt, string Completion, int TokenCount, double? Reward, double? Advantage, string FinishReason, int PolicyVersion,
     IReadOnlyList<SampleReward> Rewards);
 
 public readonly record struct SampleReward(string Name, double? Value);

@@ -108,21 +108,23 @@ public sealed class PagingTests(ApiHost host)
     public async Task TheBestAndTheWorstOfEachGroupComeFirst(string query)
     {
         var job = await host.JobAsync("running");
-        // Two prompts with four rollouts each; in the second one is unscored and two tie.
+        // Three groups of four rollouts, the first two of one prompt; in the second one is unscored and two tie.
         await SamplesAsync(job, 1, ("p", 1), ("p", 0));
-        await SamplesAsync(job, 2, ("p", 0.2), ("p", 0.9), ("p", 0.1), ("p", 0.5), ("q", null), ("q", 1), ("q", 0), ("q", 1));
+        await SamplesAsync(job, 2, ("p", 0.2), ("p", 0.9), ("p", 0.1), ("p", 0.5), ("p", null), ("p", 1), ("p", 0), ("p", 1), ("q", 0), ("q", 0), ("q", 2), ("q", 0));
+        await host.Database.Sql("update samples set group_index = index / 4 where job_id = $1", job);
         List<int> seen = [];
         string? after = null;
         do
         {
             var page = await host.Client.GetOkAsync($"/v1/jobs/{job}/samples?limit=3&{(after is null ? query : $"after={after}")}");
             Assert.All(page.Data(), sample => Assert.Equal(2, sample.GetProperty("step").GetInt32()));
+            Assert.All(page.Data(), sample => Assert.Equal(sample.GetProperty("index").GetInt32() / 4, sample.GetProperty("group").GetInt32()));
             Assert.All(page.Data(), sample => Assert.Equal(sample.GetProperty("reward").GetRawText(), sample.GetProperty("rewards").GetProperty("accuracy").GetRawText()));
             seen.AddRange(page.Data().Select(sample => sample.GetProperty("index").GetInt32()));
             after = page.GetProperty("has_more").GetBoolean() ? page.Text("last_id") : null;
         }
         while (after is not null);
-        Assert.Equal([1, 2, 5, 6, 3, 0, 7, 4], seen);
+        Assert.Equal([1, 2, 5, 6, 10, 11, 3, 0, 7, 4, 8, 9], seen);
     }
 
     [Fact]
@@ -157,13 +159,13 @@ public sealed class PagingTests(ApiHost host)
             using var body = new MemoryStream(await host.Client.GetByteArrayAsync(path + "/samples.parquet", Requests.Cancel));
             await using var reader = await ParquetReader.CreateAsync(body, cancellationToken: Requests.Cancel);
             var fields = reader.Schema.GetDataFields();
-            Assert.Equal("job_id step index prompt completion token_count finish_reason reward advantage policy_version rewards/accuracy", string.Join(' ', fields.Select(field => field.Name)));
+            Assert.Equal("job_id step index group prompt completion token_count finish_reason reward advantage policy_version rewards/accuracy", string.Join(' ', fields.Select(field => field.Name)));
             Assert.Equal([1024, 76], reader.RowGroups.Select(group => group.RowCount));
             var (prompts, rewards, indices, advantages) = (new string[76], new double?[1024], new int[76], new double?[76]);
-            await reader.OpenRowGroupReader(1).ReadAsync(fields[3], prompts, cancellationToken: Requests.Cancel);
+            await reader.OpenRowGroupReader(1).ReadAsync(fields[4], prompts, cancellationToken: Requests.Cancel);
             await reader.OpenRowGroupReader(1).ReadAsync<int>(fields[2], indices, cancellationToken: Requests.Cancel);
-            await reader.OpenRowGroupReader(1).ReadAsync<double>(fields[8], advantages, cancellationToken: Requests.Cancel);
-            await reader.OpenRowGroupReader(0).ReadAsync<double>(fields[10], rewards, cancellationToken: Requests.Cancel);
+            await reader.OpenRowGroupReader(1).ReadAsync<double>(fields[9], advantages, cancellationToken: Requests.Cancel);
+            await reader.OpenRowGroupReader(0).ReadAsync<double>(fields[11], rewards, cancellationToken: Requests.Cancel);
             Assert.Equal(("p1099\u5B57", 1024), (prompts[^1], indices[0]));
             Assert.Equal([2.0, null, 4.0], rewards[2..5]);
             Assert.All(advantages, Assert.Null);

@@ -17,6 +17,7 @@ public sealed class ShownTests
             {"model":"base","dataset":"bare","max_steps":4,"save_steps":2,"prompts_per_step":2,"num_generations":2,"max_completion_length":4,"beta":0.1,"num_iterations":2,"rewards":[{"name":"accuracy"}]}
             """, journal);
         Assert.Equal([0, 0, 2, 2], journal.Steps.Keys.Select(step => journal.Metric(step, "policy_version")));
+        Assert.Equal([(0, 0), (1, 0), (2, 1), (3, 1)], journal.Steps[3].Samples.Select(sample => (sample.Index, sample.Group)));
         Assert.Equal(1, journal.Metric(1, "frac_unscored"));
         Assert.True(journal.Metric(1, "completions/reflections") >= 0);
         string[] sampling = ["rollout", "reward"], training = ["reference", "forward", "backward", "optimizer"];
