@@ -33,7 +33,7 @@ public sealed partial class ReadmeTests
     public void The_routes_that_its_commands_call_are_there_and_their_bodies_are_json()
     {
         var routes = Repository.Files.Where(file => file.StartsWith("src/Api/", StringComparison.Ordinal) && file.EndsWith(".cs", StringComparison.Ordinal))
-            .SelectMany(file => Routes().Matches(Repository.Read(file))).Select(match => (Verb: match.Groups[1].Value, Pattern: $"^{Parameter().Replace(match.Groups[2].Value, "[^/]+")}$")).ToList();
+            .SelectMany(file => Routes().Matches(Repository.Read(file))).Select(match => (Verb: match.Groups[1].Value.Replace("Download", "Get", StringComparison.Ordinal), Pattern: $"^{Parameter().Replace(match.Groups[2].Value, "[^/]+")}$")).ToList();
         Assert.InRange(ReadmeCommands.All.Count, 15, 60);
         foreach (var (verb, path, body) in ReadmeCommands.All)
         {
@@ -60,7 +60,7 @@ public sealed partial class ReadmeTests
     [GeneratedRegex(@"^( *)(\S+) {2,}\S", RegexOptions.Multiline)]
     private static partial Regex Lines();
 
-    [GeneratedRegex(@"Map(Get|Post)\(""(/[^""]+)""")]
+    [GeneratedRegex(@"Map(Get|Post|Download)\(""(/[^""]+)""")]
     private static partial Regex Routes();
 
     [GeneratedRegex(@"\{[^}]+\}")]

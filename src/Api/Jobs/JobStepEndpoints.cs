@@ -30,10 +30,10 @@ internal static class JobStepEndpoints
         app.MapGet("/v1/jobs/{id}/samples", SamplesAsync)
             .Describe("Jobs", "Read sampled completions", "With prompt, completion, rewards by name, advantage, finish reason and policy version.")
             .WithJobId().WithQuery(onlyStep, sampleOrder, Paging.Limit, Paging.After).Returns<ListContract<SampleContract>>(200);
-        app.MapGet("/v1/jobs/{id}/samples.jsonl", DownloadAsync)
+        app.MapDownload("/v1/jobs/{id}/samples.jsonl", DownloadAsync)
             .Describe("Jobs", "Download all sampled completions", "One JSON object a line, as GET /v1/jobs/{id}/samples has them, the first step first; of a running job those so far.")
             .WithJobId().Returns<string>(200, SampleDownload.ContentType);
-        app.MapGet("/v1/jobs/{id}/samples.parquet", ParquetAsync)
+        app.MapDownload("/v1/jobs/{id}/samples.parquet", ParquetAsync)
             .Describe("Jobs", "Download all sampled completions as Parquet", "The same rows as samples.jsonl, with a column `rewards/NAME` for each reward.")
             .WithJobId().Returns<string>(200, SampleParquet.ContentType);
         app.MapGet("/v1/jobs/{id}/events", EventsAsync)
@@ -73,10 +73,10 @@ internal static class JobStepEndpoints
             new SampleCursor(order, only, BitConverter.DoubleToInt64Bits((order == SampleOrder.Reward ? sample.Reward : sample.Advantage) ?? double.NegativeInfinity), sample.Step, sample.Index).Encode());
     }
 
-    private static async Task<IResult> DownloadAsync(string id, RunQueries runs, SampleTable table, CancellationToken cancel)
+    private static async Task<IResult> DownloadAsync(string id, HttpContext context, RunQueries runs, SampleTable table, CancellationToken cancel)
     {
         var job = await runs.RequireJobAsync(id, cancel);
-        return SampleDownload.Of(job.Id, [job.Id], table, cancel);
+        return await SampleDownload.OfAsync(context, job.Id, [job.Id], table, cancel);
     }
 
     private static async Task<IResult> ParquetAsync(string id, RunQueries runs, SampleTable table, StateFolders folders, CancellationToken cancel)

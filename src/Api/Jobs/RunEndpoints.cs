@@ -19,10 +19,10 @@ internal static class RunEndpoints
         app.MapGet("/v1/runs/{id}/metrics", MetricsAsync)
             .Describe("Runs", "Read a run's metrics", "Across its jobs, in their order; each entry names its job. For the next page send `last_id` as `after`.")
             .WithRunId().WithQuery(JobStepEndpoints.Names, JobStepEndpoints.StepLimit, Paging.After).Returns<ListContract<MetricContract>>(200);
-        app.MapGet("/v1/runs/{id}/samples.jsonl", DownloadAsync)
+        app.MapDownload("/v1/runs/{id}/samples.jsonl", DownloadAsync)
             .Describe("Runs", "Download all sampled completions", "Of its jobs, in their order: one JSON object a line, as GET /v1/jobs/{id}/samples has them.")
             .WithRunId().Returns<string>(200, SampleDownload.ContentType);
-        app.MapGet("/v1/runs/{id}/samples.parquet", ParquetAsync)
+        app.MapDownload("/v1/runs/{id}/samples.parquet", ParquetAsync)
             .Describe("Runs", "Download all sampled completions as Parquet", "The same rows as samples.jsonl, with a column `rewards/NAME` for each reward.")
             .WithRunId().Returns<string>(200, SampleParquet.ContentType);
         app.MapPost("/v1/runs/{id}/cancel", CancelAsync)
@@ -63,10 +63,10 @@ internal static class RunEndpoints
         static string? Cursor(StepMetrics? step) => step is null ? null : $"{step.Position}.{step.Step}";
     }
 
-    private static async Task<IResult> DownloadAsync(string id, RunQueries runs, SampleTable table, CancellationToken cancel)
+    private static async Task<IResult> DownloadAsync(string id, HttpContext context, RunQueries runs, SampleTable table, CancellationToken cancel)
     {
         var run = await runs.RequireRunAsync(id, cancel);
-        return SampleDownload.Of(run.Id, Jobs(run), table, cancel);
+        return await SampleDownload.OfAsync(context, run.Id, Jobs(run), table, cancel);
     }
 
     private static async Task<IResult> ParquetAsync(string id, RunQueries runs, SampleTable table, StateFolders folders, CancellationToken cancel)

@@ -25,7 +25,7 @@ internal static class FileEndpoints
     {
         app.MapGet("/v1/jobs/{id}/files", ListAsync)
             .Describe("Jobs", "List a job's files", "What a job of the stage export made, with sizes and SHA-256; none for other jobs and before it has succeeded.").WithJobId().Returns<ListContract<JobFileContract>>(200);
-        app.MapGet("/v1/jobs/{id}/files/{*name}", DownloadAsync)
+        app.MapDownload("/v1/jobs/{id}/files/{*name}", DownloadAsync)
             .Describe("Jobs", "Download a file", "Whole, or a part of it: the header Range is honoured, the ETag is the SHA-256. `curl -C - -O` goes on with a download that broke off.")
             .WithPath("id", "The job's id.", "").WithPath("name", "The file's name, as the list has it.", "").Returns<string>(200, "application/octet-stream");
         app.MapDelete("/v1/jobs/{id}/files", DeleteAsync)

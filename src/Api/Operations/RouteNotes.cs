@@ -21,6 +21,13 @@ internal sealed record PathNotes(string Name, string Description, string Example
 /// <summary>Says beside each route what it is, takes and answers.</summary>
 internal static class RouteNotesExtensions
 {
+    /// <summary>A download: GET, and HEAD with the same headers and no body.</summary>
+    public static RouteHandlerBuilder MapDownload(this WebApplication app, string path, Delegate handler)
+    {
+        app.MapMethods(path, [HttpMethods.Head], handler).ExcludeFromDescription();
+        return app.MapGet(path, handler);
+    }
+
     public static RouteHandlerBuilder Describe(this RouteHandlerBuilder route, string group, string summary, string description) =>
         route.WithMetadata(new RouteNotes(group, summary, description));
 

@@ -173,6 +173,23 @@ public sealed class PagingTests(ApiHost host)
         Assert.Empty(Directory.EnumerateFiles(Path.Combine(host.Service.StateFolder, "uploads"), "*.parquet"));
     }
 
+    [Theory, InlineData("samples.jsonl"), InlineData("samples.parquet")]
+    public async Task ADownloadsHeadersComeWithoutIt(string name)
+    {
+        var job = await host.JobAsync("running");
+        await SamplesAsync(job, 1, [.. Enumerable.Range(0, 300).Select(i => ($"p{i}\u5B57", (double?)i))]);
+        var run = (await host.Client.GetOkAsync($"/v1/jobs/{job}")).Text("run_id");
+        foreach (var path in new[] { $"/v1/jobs/{job}/{name}", $"/v1/runs/{run}/{name}" })
+        {
+            using var head = await host.Client.SendAsync(new HttpRequestMessage(HttpMethod.Head, path), Requests.Cancel);
+            using var whole = await host.Client.GetAsync(path, Requests.Cancel);
+            Assert.Equal(System.Net.HttpStatusCode.OK, head.StatusCode);
+            Assert.Equal((whole.Content.Headers.ContentType, whole.Content.Headers.ContentDisposition), (head.Content.Headers.ContentType, head.Content.Headers.ContentDisposition));
+            Assert.Equal((await whole.Content.ReadAsByteArrayAsync(Requests.Cancel)).Length, head.Content.Headers.ContentLength);
+            Assert.Empty(await head.Content.ReadAsByteArrayAsync(Requests.Cancel));
+        }
+    }
+
     private async Task SamplesAsync(string job, int step, params (string Prompt, double? Reward)[] samples)
     {
         foreach (var (index, (prompt, reward)) in samples.Index())

@@ -93,6 +93,8 @@ public sealed class ExportTests(PostgresDatabase database) : IClassFixture<Postg
             Assert.Equal($"bytes */{whole.Length}", beyond.Content.Headers.ContentRange!.ToString());
             Assert.Equal("out_of_range", (await beyond.ErrorAsync(416)).Text("code"));
         }
+        using (var head = await SendAsync(path, request => request.Method = HttpMethod.Head))
+            Assert.Equal((HttpStatusCode.OK, (long?)whole.Length, tag, 0), (head.StatusCode, head.Content.Headers.ContentLength, head.Headers.ETag!.Tag, (await head.Content.ReadAsByteArrayAsync(Requests.Cancel)).Length));
         foreach (var name in new[] { "nothing", "..%2Ffiles.json", "%2e%2e/files.json", "%2Fetc%2Fpasswd" }) await Client.GetErrorAsync($"/v1/jobs/{id}/files/{name}", 404);
     }
 
