@@ -98,6 +98,7 @@ internal static class ServiceSetup
         app.MapSwagger();
         app.MapJobs();
         app.MapJobSteps();
+        app.MapCharts();
         app.MapRuns();
         app.MapProgress();
         app.MapRecipes();

@@ -35,6 +35,19 @@ public sealed class StepQueries(IDbContextFactory<GradusDb> databases, NpgsqlDat
         return values.Count == 0 ? null : values.Average();
     }
 
+    /// <summary>Curves of a job's metrics, by name and step: the mean step and the mean value of each so many steps, of those whose value is finite.</summary>
+    /// <param name="wild">Whether a % in a name stands for any text.</param>
+    public async Task<IReadOnlyList<(string Name, double Step, double Value)>> CurvesAsync(string jobId, IReadOnlyList<string> names, bool wild, int stepsOfAPoint, CancellationToken cancellationToken)
+    {
+        await using var connection = await source.OpenConnectionAsync(cancellationToken);
+        return await connection.Statement($"""
+            select name, avg(step)::double precision, avg(value) from metrics
+            where job_id = $1 and name {(wild ? "like" : "=")} any ($2) and value not in ('NaN', 'Infinity', '-Infinity')
+            group by name, (step - 1) / $3 order by name, 2
+            """, jobId, names.ToArray(), stepsOfAPoint)
+            .ListAsync(reader => (reader.GetString(0), reader.GetDouble(1), reader.GetDouble(2)), cancellationToken);
+    }
+
     /// <summary>A job's samples with their rewards.</summary>
     /// <param name="step">Only of that step; null for all.</param>
     public async Task<IReadOnlyList<StepSample>> SamplesAsync(string jobId, SampleOrder order, int? step, SampleCursor? after, int limit, CancellationToken cancellationToken)
