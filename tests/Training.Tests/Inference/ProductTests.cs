@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics;
 using Gradus.Training.Inference.Cpu;
 using Xunit;
 
@@ -19,14 +20,14 @@ public sealed unsafe class ProductTests
             fixed (float* a = x, b = w, to = wide, other = narrow)
             {
                 // In two parts, as a team computes them.
-                RowProduct.Wide(a, inputs, b, inputs, to, outputs, tokens, 0, outputs / 2, add);
-                RowProduct.Wide(a, inputs, b, inputs, to, outputs, tokens, outputs / 2, outputs, add);
+                if (Vector512.IsHardwareAccelerated) RowProduct.Wide(a, inputs, b, inputs, to, outputs, tokens, 0, outputs / 2, add);
+                if (Vector512.IsHardwareAccelerated) RowProduct.Wide(a, inputs, b, inputs, to, outputs, tokens, outputs / 2, outputs, add);
                 RowProduct.Narrow(a, inputs, b, inputs, other, outputs, tokens, 0, outputs, add);
             }
             for (var i = 0; i < wide.Length; i++)
             {
                 var expected = Sum(x, w, i / outputs, i % outputs, inputs) + (add ? 1 : 0);
-                Assert.Equal(expected, wide[i], 1e-5);
+                if (Vector512.IsHardwareAccelerated) Assert.Equal(expected, wide[i], 1e-5);
                 Assert.Equal(expected, narrow[i], 1e-5);
             }
         }
