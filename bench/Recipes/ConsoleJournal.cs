@@ -11,7 +11,7 @@ internal sealed class ConsoleJournal(string stage, int every, string file) : IRu
     private static readonly string[] shown =
     [
         "loss", "reward", "pass_rate", "rewards/format/mean", "frac_reward_zero_std", "completions/mean_length", "completions/phrases/checks", "completions/language_share",
-        "completions/clipped_ratio", "entropy", "grad_norm", "accepted", "train_tokens_per_second", "rollout_tokens_per_second", "sampling/sampling_logp_difference/max", "step_time",
+        "completions/clipped_ratio", "entropy", "grad_norm", "accepted", "train_tokens_per_second", "rollout_tokens_per_second", "memory/peak_bytes", "sampling/sampling_logp_difference/max", "step_time",
     ];
 
     private readonly Stopwatch clock = Stopwatch.StartNew();

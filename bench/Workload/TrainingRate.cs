@@ -38,7 +38,7 @@ public static class TrainingRate
             using var batch = TokenBatch.Create(batchRows);
             using var precision = bfloat16 ? new BFloat16Products() : null;
             var pass = model.Pass(batch, recompute);
-            var loss = LogProbs.Of(model, pass.Hidden_BTD, batch).logProbs_N.mean().neg();
+            var loss = pass.LogProbs().LogProbs_N.mean().neg();
             double forward = Lap(ref mark);
             pass.Backward(loss);
             precision?.Dispose();

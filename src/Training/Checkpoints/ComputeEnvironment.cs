@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 using Gradus.Training.Inference.Cpu;
+using Gradus.Training.Model.Cpu;
 using static TorchSharp.torch;
 
 namespace Gradus.Training.Checkpoints;
@@ -18,6 +19,7 @@ internal static class ComputeEnvironment
         ["torch"] = __version__,
         ["decoder_vectors"] = Vector512.IsHardwareAccelerated ? "512 bits" : "256 bits",
         ["decoder_bf16"] = VectorDecoder.SupportsBFloat16 ? "native" : "none",
+        ["training_kernels"] = TrainingKernels.Supported ? "native" : "none",
         ["instructions"] = Avx512F.IsSupported ? "avx512" : Avx2.IsSupported ? "avx2" : $"{RuntimeInformation.ProcessArchitecture}",
         ["runtime"] = RuntimeInformation.FrameworkDescription,
         ["program"] = typeof(ComputeEnvironment).Assembly.GetName().Version?.ToString() ?? "",

@@ -91,7 +91,7 @@ internal sealed class GrpoStep(GrpoOptions options, TrainingLoop loop, Reference
         using var scope = NewDisposeScope();
         using var tokens = batch.Tokens(micro, context.Request.Device);
         var pass = loop.Forward(tokens);
-        var (logProbs_N, entropy_N) = LogProbs.Of(loop.Model, pass.Hidden_BTD, tokens, options.Rollouts.Temperature);
+        var (logProbs_N, entropy_N) = pass.LogProbs(options.Rollouts.Temperature);
         var chosen_N = threshold is { } lowest ? entropy_N.detach().ge(lowest).to(ScalarType.Float32) : null;
         var output = GrpoLoss.Of(batch.Input(micro, logProbs_N, Reference(tokens), first, chosen_N, options.Loss.ImportanceCap is not null), options.Loss);
         context.Progress("backward");
@@ -118,7 +118,7 @@ internal sealed class GrpoStep(GrpoOptions options, TrainingLoop loop, Reference
             using var scope = NewDisposeScope();
             using var noGradient = no_grad();
             using var tokens = batch.Tokens(micro, context.Request.Device);
-            var (logProbs_N, entropy_N) = LogProbs.Of(loop.Model, loop.Model.Hidden(tokens), tokens, options.Rollouts.Temperature);
+            var (logProbs_N, entropy_N) = loop.Model.Pass(tokens).LogProbs(options.Rollouts.Temperature);
             if (sums is not null) Keep(micro, batch, logProbs_N, sums);
             entropies?.AddRange(entropy_N.cpu().contiguous().data<float>().ToArray());
         }

@@ -65,7 +65,7 @@ internal sealed class ReferencePolicy : IDisposable
         using var noGradient = no_grad();
         using var reference = copy is null ? policy.With(adapter) : null;
         var model = copy ?? policy;
-        return Model.LogProbs.Of(model, model.Hidden(tokens), tokens, temperature).logProbs_N;
+        return model.Pass(tokens).LogProbs(temperature).LogProbs_N;
     }
 
     public void Dispose()

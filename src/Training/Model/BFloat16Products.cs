@@ -1,3 +1,4 @@
+using Gradus.Training.Model.Cpu;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -15,12 +16,13 @@ public sealed class BFloat16Products : IDisposable
     private static BFloat16Products? current;
 
     private readonly Dictionary<Tensor, Tensor> copies = new(ReferenceEqualityComparer.Instance);
+    private readonly Dictionary<JoinedMaps, Tensor> joined = [];
     private readonly BFloat16Products? outer = current;
 
     public BFloat16Products() => current = this;
 
     /// <summary>Bytes of the copies held now.</summary>
-    public long CopyBytes => copies.Values.Sum(copy => copy.numel() * 2);
+    public long CopyBytes => copies.Values.Concat(joined.Values).Sum(copy => copy.numel() * 2);
 
     /// <summary>What stands on this thread; null: products are fp32.</summary>
     internal static BFloat16Products? Current => current;
@@ -38,11 +40,28 @@ public sealed class BFloat16Products : IDisposable
     /// <summary>The copies of weights that are one tensor, [n, out, in], each for <see cref="Multiply"/>: one copy, not one for each slice and each use.</summary>
     internal Tensor[] Slices(Tensor stack) => Copy(stack).unbind();
 
+    /// <summary>The weights of maps that read the same input, one below the other, without a gradient path.</summary>
+    internal Tensor Join(JoinedMaps maps)
+    {
+        if (joined.TryGetValue(maps, out var copy)) return copy;
+        using var noGradient = no_grad();
+        copy = empty([maps.Maps.Sum(map => map.Weight.shape[0]), maps.Maps[0].Weight.shape[1]], ScalarType.BFloat16).DetachFromDisposeScope();
+        long from = 0;
+        foreach (var map in maps.Maps)
+        {
+            using var part = copy.narrow(0, from, map.Weight.shape[0]);
+            part.copy_(map.Weight);
+            from += map.Weight.shape[0];
+        }
+        return joined[maps] = copy;
+    }
+
     public void Dispose()
     {
         current = outer;
-        foreach (var copy in copies.Values) copy.Dispose();
+        foreach (var copy in copies.Values.Concat(joined.Values)) copy.Dispose();
         copies.Clear();
+        joined.Clear();
     }
 
     private Tensor Copy(Tensor weight)

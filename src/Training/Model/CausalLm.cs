@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Gradus.Training.Lora;
+using Gradus.Training.Model.Cpu;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -19,6 +20,7 @@ public sealed class CausalLm : IDisposable
     private readonly RotaryEmbedding rotary;
     private readonly DecoderBlock[] blocks;
     private readonly RmsNorm norm;
+    private KernelLayer[]? kernelLayers;
     private readonly Tensor embedding_VD;
 
     /// <param name="fill">Makes the tensor of a name and a shape on the CPU.</param>
@@ -112,14 +114,16 @@ public sealed class CausalLm : IDisposable
     });
 
     /// <summary>The state after the final norm, [B, T, D].</summary>
-    public Tensor Hidden(TokenBatch batch) => Pass(batch).Hidden_BTD;
+    public Tensor Hidden(TokenBatch batch) => Autograd(batch, false).Hidden_BTD;
 
-    /// <summary>A forward pass with its way back.</summary>
+    /// <summary>A forward pass with its way back, without one under no_grad: by our own kernels where they compute all that the model does, else by autograd.</summary>
     /// <param name="recompute">Whether the way back computes the layers again, for less memory.</param>
     public TrainingPass Pass(TokenBatch batch, bool recompute = false)
     {
-        var context = Context(batch);
-        return new(() => Embed(batch.Ids_BT), [.. blocks.Select(block => (Func<Tensor, Tensor>)(x_BTD => block.Forward(x_BTD, context)))], norm.Forward, recompute);
+        if (!KernelPass.Supports(this)) return Autograd(batch, recompute);
+        var (cos, sin) = rotary.Upto(batch.LongestRow);
+        kernelLayers ??= [.. blocks.Select(block => new KernelLayer(block, Config))];
+        return new KernelPass(this, batch, norm, kernelLayers, new AttentionPlan(Config, batch.Sequence, cos, sin), recompute);
     }
 
     /// <summary>The embeddings, then the state after each layer; the last one after the final norm, as transformers gives them. [B, T, D] each.</summary>
@@ -237,6 +241,12 @@ public sealed class CausalLm : IDisposable
         if (Config.PadToken is { } pad) json["pad_token_id"] = pad;
         if (Config.BeginToken is { } begin) json["bos_token_id"] = begin;
         return JsonSerializer.SerializeToElement(json);
+    }
+
+    internal TrainingPass Autograd(TokenBatch batch, bool recompute)
+    {
+        var context = Context(batch);
+        return new AutogradPass(this, batch, () => Embed(batch.Ids_BT), [.. blocks.Select(block => (Func<Tensor, Tensor>)(x_BTD => block.Forward(x_BTD, context)))], norm.Forward, recompute);
     }
 
     private int Group => Config.Heads / Config.KeyValueHeads;

@@ -10,5 +10,7 @@ public sealed class RmsNorm(Tensor weight_D, double epsilon)
 
     public Tensor Weight { get; } = weight_D;
 
-    public Tensor Forward(Tensor x_BTD) => x_BTD * x_BTD.square().mean(last, true).add_(epsilon).rsqrt_() * Weight;
+    public double Epsilon { get; } = epsilon;
+
+    public Tensor Forward(Tensor x_BTD) => x_BTD * x_BTD.square().mean(last, true).add_(Epsilon).rsqrt_() * Weight;
 }

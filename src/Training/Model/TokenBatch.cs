@@ -21,10 +21,10 @@ public sealed class TokenBatch : IDisposable
     /// <summary>What is no row's own: padding, and the beginning that a line's rows share.</summary>
     private const int Padding = -1, Shared = -2;
 
-    private TokenBatch(Tensor ids, Tensor positions, Tensor? allowed, Tensor sources, Tensor targets, int[] targetRow, int tokenCount, int longest, bool restarts)
+    private TokenBatch(Tensor ids, Tensor positions, Tensor? allowed, Tensor sources, Tensor targets, int[] targetRow, int tokenCount, int longest, bool restarts, TokenSequence sequence)
     {
         (Ids_BT, Positions_BT, Allowed_BTT, SourceIndex_N, Targets_N) = (ids, positions, allowed, sources, targets);
-        (TargetRow, TokenCount, LongestRow, PositionsRestart) = (targetRow, tokenCount, longest, restarts);
+        (TargetRow, TokenCount, LongestRow, PositionsRestart, Sequence) = (targetRow, tokenCount, longest, restarts, sequence);
     }
 
     /// <summary>Token ids, int64; padding is 0.</summary>
@@ -53,6 +53,9 @@ public sealed class TokenBatch : IDisposable
 
     /// <summary>Whether a line's positions are other than 0, 1, 2, ...</summary>
     public bool PositionsRestart { get; }
+
+    /// <summary>The same without padding.</summary>
+    public TokenSequence Sequence { get; }
 
     /// <summary>One row a line.</summary>
     /// <exception cref="ArgumentException">No rows, an empty row, or a first target out of range.</exception>
@@ -184,7 +187,8 @@ public sealed class TokenBatch : IDisposable
         long LineOf(int place) => place / length * length;
         return new TokenBatch(
             Long(ids, device, lines.Length, length), Long(positions, device, lines.Length, length), packed == 1 ? null : Blocks(rowOf, lines.Length, length, device),
-            Long([.. sources], device, sources.Count), Long([.. targets], device, targets.Count), [.. targetRow], rows.Sum(row => row.Tokens.Length), longest, packed > 1);
+            Long([.. sources], device, sources.Count), Long([.. targets], device, targets.Count), [.. targetRow], rows.Sum(row => row.Tokens.Length), longest, packed > 1,
+            TokenSequence.Of(ids, positions, rowOf, length, Shared, share, sources));
     }
 
     private static Tensor Blocks(int[] rowOf, int lines, int length, string device)

@@ -47,7 +47,7 @@ internal static class SupervisedStage
                     using var dropout = loop.Model.Adapter?.Drop(context.Seed, step, number);
                     using var tokens = options.Packing ? TokenBatch.Pack(micro, longest, context.Request.Device) : TokenBatch.Create(micro, context.Request.Device);
                     var pass = loop.Forward(tokens);
-                    var (logProbs_N, entropy_N) = LogProbs.Of(loop.Model, pass.Hidden_BTD, tokens);
+                    var (logProbs_N, entropy_N) = pass.LogProbs();
                     // The mean over all targets of the step, whatever the micro-batches.
                     var part = logProbs_N.sum() * (-1.0 / targets);
                     context.Progress("backward");

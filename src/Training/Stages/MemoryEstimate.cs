@@ -1,4 +1,5 @@
 using Gradus.Training.Model;
+using Gradus.Training.Model.Cpu;
 
 namespace Gradus.Training.Stages;
 
@@ -26,6 +27,9 @@ public sealed record MemoryWork(long Tokens, int Line, long Targets)
     /// <summary>See <see cref="LoopOptions.GradientCheckpointing"/>.</summary>
     public bool Recompute { get; init; }
 
+    /// <summary>Whether our own kernels train it (<see cref="KernelPass"/>), not autograd.</summary>
+    public bool Kernels { get; init; }
+
     /// <summary>Sequences decoded at once.</summary>
     public long Sequences { get; init; }
 
@@ -35,7 +39,7 @@ public sealed record MemoryWork(long Tokens, int Line, long Targets)
 
 /// <summary>
 /// What a stage's process will hold at its peak on a CPU, in bytes, from the model's shape and the stage's work alone. Counted is every tensor that stands when the
-/// first layer's way back begins; the numbers of <see cref="LayerFloats"/> follow <see cref="DecoderBlock"/> operation by operation. EstimateTests (tests/Api.Tests) holds it against
+/// first layer's way back begins; the numbers of <see cref="LayerFloats"/> follow <see cref="DecoderBlock"/> operation by operation, those of <see cref="KernelBytes"/> <see cref="KernelLayer"/>. EstimateTests (tests/Api.Tests) holds it against
 /// what was measured (docs/log.md).
 /// </summary>
 public sealed record MemoryEstimate(long Process, long Weights, long Gradients, long Optimizer, long Activations, long Logits, long Cache, long Holes)
@@ -65,14 +69,14 @@ public sealed record MemoryEstimate(long Process, long Weights, long Gradients, 
         return new(
             Alone,
             (all * Float * (work.Reference ? 2 : 1)) + (work.BFloat16 ? all * Half : 0),
-            // The embedding's two gradients stand beside their sum.
-            trained * Float + (whole ? 2 * embedding * Float : 0),
+            // By autograd the embedding's two gradients stand beside their sum; kernels add to one, in bf16 by way of the product's own.
+            trained * Float + (!whole ? 0 : work.Kernels ? (work.BFloat16 ? embedding * Half : 0) : 2 * embedding * Float),
             // The means, the squares, and the divisor of the largest weight.
             (2 * trained * Float) + (whole ? sizes.Max() * Float : 0),
             ActivationBytes(config, work),
             logits,
             (work.CachedPositions * config.Layers * config.KeyValueHeads * 2 * Padded(config.HeadDim) * Float) + (2 * work.Sequences * config.VocabularySize * Float),
-            (long)(HolesOfUneven * work.Uneven * logits));
+            (long)(HolesOfUneven * work.Uneven * (work.Kernels ? logits / 2 : logits)));
     }
 
     /// <summary>For people: <c>5.3 GB: weights 0.54, gradients 0.77, ...</c></summary>
@@ -82,12 +86,23 @@ public sealed record MemoryEstimate(long Process, long Weights, long Gradients, 
     private static long ActivationBytes(ModelConfig config, MemoryWork work)
     {
         if (work.Tokens == 0) return 0;
+        if (work.Kernels) return KernelBytes(config, work);
         long[] layers = [.. Enumerable.Range(0, config.Layers).Select(layer => (LayerFloats(config, layer, work.Line) * Float) + (work.BFloat16 ? LayerHalves(config) * Half : 0))];
         // One layer's gradients and scores stand beside what is kept; recomputed, all that is kept of the others is their input.
         var layer = layers.Max();
         var kept = work.Recompute ? layer + ((config.Layers + 1L) * config.HiddenSize * Float) : layers.Sum();
         long group = config.Heads / config.KeyValueHeads, mask = 2 * group * work.Line * Float;
         return work.Tokens * (kept + layer + (work.AdapterFloats * Float) + (2L * config.Heads * work.Line * Float) + mask);
+    }
+
+    /// <summary>What kernels keep of all tokens: of each layer its input and middle in fp32, and what its products read in their precision; beside that one layer's gradients.</summary>
+    private static long KernelBytes(ModelConfig config, MemoryWork work)
+    {
+        long width = config.HiddenSize, queries = (long)config.Heads * config.HeadDim, joined = queries + (2L * config.KeyValueHeads * config.HeadDim), inner = config.FeedForwardSize, cell = work.BFloat16 ? Half : Float;
+        var layer = (2 * width * Float) + (((2 * width) + joined + queries + (3 * inner)) * cell);
+        var gradients = (3 * width * Float) + (((4 * width) + joined + queries + (3 * inner)) * cell);
+        var kept = work.Recompute ? layer + ((config.Layers + 1L) * width * Float) : config.Layers * layer;
+        return work.Tokens * (kept + gradients);
     }
 
     /// <summary>Floats that one layer keeps of a token: two norms of three each, the heads before and after they turn, the softmax, the mixed values, both residuals, the feed-forward's four.</summary>
@@ -107,6 +122,8 @@ public sealed record MemoryEstimate(long Process, long Weights, long Gradients, 
     /// <summary>Log-probabilities of every target are kept; of one part, the gradients of them and of the logits.</summary>
     private static long LogitBytes(ModelConfig config, MemoryWork work)
     {
+        // Kernels keep the logits alone; the block that one step's leave is cut up by the gradients, and the next step's find none as large.
+        if (work.Kernels) return 2 * work.Targets * config.VocabularySize * (work.BFloat16 ? Half : Float);
         long vocabulary = config.VocabularySize, part = Math.Min(work.Targets, Math.Max(1, LogitsPart / vocabulary));
         return vocabulary * ((work.Targets * Float) + (part * ((2 * Float) + (work.BFloat16 ? 2 * Half : 0))));
     }

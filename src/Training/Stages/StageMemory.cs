@@ -3,6 +3,7 @@ using Gradus.Training.Evaluation;
 using Gradus.Training.Grpo;
 using Gradus.Training.Lora;
 using Gradus.Training.Model;
+using Gradus.Training.Model.Cpu;
 using Gradus.Training.Rollouts;
 using Gradus.Training.Sft;
 
@@ -110,7 +111,11 @@ public static class StageMemory
 
     private static MemoryWork Trained(MemoryWork work, LoopOptions loop, AdapterOptions? adapter, StageMaterial material)
     {
-        work = work with { BFloat16 = loop.BFloat16, Recompute = loop.GradientCheckpointing, Trained = material.AdapterWeights };
+        work = work with
+        {
+            BFloat16 = loop.BFloat16, Recompute = loop.GradientCheckpointing, Trained = material.AdapterWeights,
+            Kernels = adapter is null && material.AdapterWeights is null && KernelPass.Supports(material.Config),
+        };
         if (adapter is null) return work;
         var maps = Maps(adapter, material.Config);
         return work with

@@ -13,7 +13,10 @@ internal static unsafe partial class BFloat16Kernels
 
     private const string Library = "gradus_kernels";
 
-    public static bool Supported { get; } = NativeLibrary.TryLoad(Library, typeof(BFloat16Kernels).Assembly, null, out _) && IsSupported() != 0;
+    /// <summary>Whether the library is there.</summary>
+    public static bool Loaded { get; } = NativeLibrary.TryLoad(Library, typeof(BFloat16Kernels).Assembly, null, out _);
+
+    public static bool Supported { get; } = Loaded && IsSupported() != 0;
 
     public static int Blocks(int outputs) => (outputs + Block - 1) / Block;
 
