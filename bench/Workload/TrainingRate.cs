@@ -43,9 +43,9 @@ public static class TrainingRate
             pass.Backward(loss);
             precision?.Dispose();
             double backward = Lap(ref mark);
-            Gradients.ClipNorm(model.Parameters, 1);
+            double norm = Gradients.Norm(model.Parameters);
             double clip = Lap(ref mark);
-            optimizer.Step(1e-4);
+            optimizer.Step(1e-4, Gradients.Factor(norm, 1));
             double update = Lap(ref mark);
             if (step < 0) continue;
             rates.Add(rows * length / Stopwatch.GetElapsedTime(start).TotalSeconds);

@@ -39,7 +39,8 @@ public sealed class AdamW : IDisposable
 
     /// <summary>One update of every parameter in place.</summary>
     /// <param name="learningRate">At least 0.</param>
-    public void Step(double learningRate)
+    /// <param name="clip">What the gradients are multiplied by first (<see cref="Gradients.Factor"/>); they themselves stay as they are.</param>
+    public void Step(double learningRate, double clip = 1)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(learningRate);
         using var scope = NewDisposeScope();
@@ -49,7 +50,7 @@ public sealed class AdamW : IDisposable
         var squareCorrection = Math.Sqrt(1 - Math.Pow(options.Beta2, Steps));
         var factors = new UpdateFactors(
             (float)(1 - (learningRate * options.WeightDecay)), (float)options.Beta1, (float)(1 - options.Beta1), (float)options.Beta2, (float)(1 - options.Beta2),
-            (float)squareCorrection, (float)options.Epsilon, (float)(-learningRate / meanCorrection));
+            (float)squareCorrection, (float)options.Epsilon, (float)(-learningRate / meanCorrection), (float)clip);
         for (var i = 0; i < parameters.Length; i++)
         {
             var (weights, gradient) = (parameters[i].Value, parameters[i].Value.grad);
@@ -66,6 +67,8 @@ public sealed class AdamW : IDisposable
         square.mul_(factors.Beta2);
         if (gradient is not null)
         {
+            using var clipped = factors.Clip == 1 ? null : gradient * factors.Clip;
+            gradient = clipped ?? gradient;
             mean.add_(gradient, factors.RestOfBeta1);
             square.addcmul_(gradient, gradient, factors.RestOfBeta2);
         }

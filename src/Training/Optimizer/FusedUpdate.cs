@@ -9,7 +9,8 @@ namespace Gradus.Training.Optimizer;
 /// <summary>The numbers of one AdamW update, rounded as PyTorch rounds its scalars.</summary>
 /// <param name="Decay">What weights are multiplied by, 1 - rate * decay; 1 leaves them.</param>
 /// <param name="Rate">Minus the learning rate over the mean's correction.</param>
-internal readonly record struct UpdateFactors(float Decay, float Beta1, float RestOfBeta1, float Beta2, float RestOfBeta2, float SquareCorrection, float Epsilon, float Rate);
+/// <param name="Clip">What gradients are multiplied by first.</param>
+internal readonly record struct UpdateFactors(float Decay, float Beta1, float RestOfBeta1, float Beta2, float RestOfBeta2, float SquareCorrection, float Epsilon, float Rate, float Clip);
 
 /// <summary>
 /// AdamW's update of fp32 tensors in the processor's memory in one pass instead of eight: it is bound by memory. Element by element the operations and
@@ -52,7 +53,7 @@ internal static unsafe class FusedUpdate
         var i = 0;
         for (; i + 8 <= count; i += 8)
         {
-            var gradient = g is null ? Vector256<float>.Zero : Vector256.Load(g + i);
+            var gradient = g is null ? Vector256<float>.Zero : Vector256.Load(g + i) * f.Clip;
             var mean = Vector256.Load(m + i) * f.Beta1;
             var square = Vector256.Load(v + i) * f.Beta2;
             if (g is not null)
@@ -71,8 +72,9 @@ internal static unsafe class FusedUpdate
             var square = v[i] * f.Beta2;
             if (g is not null)
             {
-                mean = MathF.FusedMultiplyAdd(g[i], f.RestOfBeta1, mean);
-                square = MathF.FusedMultiplyAdd(g[i] * f.RestOfBeta2, g[i], square);
+                var gradient = g[i] * f.Clip;
+                mean = MathF.FusedMultiplyAdd(gradient, f.RestOfBeta1, mean);
+                square = MathF.FusedMultiplyAdd(gradient * f.RestOfBeta2, gradient, square);
             }
             (m[i], v[i]) = (mean, square);
             w[i] = (w[i] * f.Decay) + (mean * f.Rate / ((MathF.Sqrt(square) / f.SquareCorrection) + f.Epsilon));

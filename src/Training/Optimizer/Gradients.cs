@@ -14,18 +14,31 @@ public static class Gradients
     /// <returns>The norm before; 0 without any gradient; not finite where a gradient is not (then nothing is scaled).</returns>
     public static double ClipNorm(IEnumerable<KeyValuePair<string, Tensor>> parameters, double max)
     {
-        if (!(max > 0)) throw new ArgumentOutOfRangeException(nameof(max), max, "The largest norm must be above 0.");
+        var norm = Norm(parameters);
+        var factor = Factor(norm, max);
+        if (factor < 1)
+        {
+            using var scope = NewDisposeScope();
+            using var noGradient = no_grad();
+            foreach (var (_, tensor) in parameters) tensor.grad?.mul_(factor);
+        }
+        return norm;
+    }
+
+    /// <summary>The common norm of all gradients; 0 without any, not finite where one is not.</summary>
+    public static double Norm(IEnumerable<KeyValuePair<string, Tensor>> parameters)
+    {
         using var scope = NewDisposeScope();
         using var noGradient = no_grad();
         var gradients = parameters.Select(parameter => parameter.Value.grad).OfType<Tensor>().ToArray();
-        if (gradients.Length == 0) return 0;
-        double norm = stack(gradients.Select(gradient => gradient.norm()).ToArray()).norm().item<float>();
-        var factor = max / (norm + 1e-6);
-        if (double.IsFinite(norm) && factor < 1)
-        {
-            foreach (var gradient in gradients) gradient.mul_(factor);
-        }
-        return norm;
+        return gradients.Length == 0 ? 0 : stack(gradients.Select(gradient => gradient.norm()).ToArray()).norm().item<float>();
+    }
+
+    /// <summary>What clipping multiplies gradients of that norm by, at most 1; 1 where the norm is not finite.</summary>
+    public static double Factor(double norm, double max)
+    {
+        if (!(max > 0)) throw new ArgumentOutOfRangeException(nameof(max), max, "The largest norm must be above 0.");
+        return double.IsFinite(norm) ? Math.Min(1, max / (norm + 1e-6)) : 1;
     }
 
     /// <summary>Forgets all gradients, so that the next backward begins anew.</summary>

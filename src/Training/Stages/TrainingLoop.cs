@@ -114,11 +114,11 @@ internal sealed class TrainingLoop : IDisposable
     public (double GradNorm, double LearningRate) Update(int step)
     {
         context.Progress("optimizer");
-        var norm = Gradients.ClipNorm(Model.Parameters, options.MaxGradNorm > 0 ? options.MaxGradNorm : double.PositiveInfinity);
+        var norm = Gradients.Norm(Model.Parameters);
         var (rate, finite) = (schedule.At(step), double.IsFinite(norm));
         (skipped, skippedInARow) = finite ? (skipped, 0) : (skipped + 1, skippedInARow + 1);
         if (skippedInARow == MostSkipped) throw new TrainingDivergedException($"The gradients of steps {step - MostSkipped + 1} to {step} were not finite: training has diverged. Lower learning_rate or max_grad_norm.");
-        if (finite) optimizer.Step(rate);
+        if (finite) optimizer.Step(rate, Gradients.Factor(norm, options.MaxGradNorm > 0 ? options.MaxGradNorm : double.PositiveInfinity));
         Gradients.Clear(Model.Parameters);
         return (norm, rate);
     }
