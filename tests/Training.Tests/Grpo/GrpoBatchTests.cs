@@ -74,6 +74,25 @@ public sealed class GrpoBatchTests
         Assert.Equal(count == 8 ? 12 : Math.Max(groups, count), parts.Sum(part => part.Select(place => place / size).Distinct().Count()));
     }
 
+    [Fact]
+    public void No_token_is_computed_that_carries_no_gradient()
+    {
+        // Three groups: one whose second rollout was cut off and is masked, one without spread, one of uneven lengths. A prompt is computed once for its group.
+        var cut = Group(10, 4, 50, 8);
+        cut = cut with { Rollouts = [cut.Rollouts[0], cut.Rollouts[1] with { FinishReason = "length" }, cut.Rollouts[2]] };
+        var batch = Batch(1000, [cut, Group(300, 60, 60, 60), Group(30, 3, 70, 9)], [1, -2, 1, 0, 0, 0, 1, 1, -2], ",\"mask_truncated_completions\":true");
+        var computed = batch.MicroBatches.Sum(micro =>
+        {
+            using var tokens = batch.Tokens(micro, "cpu");
+            return tokens.Sequence.Ids.Length;
+        });
+        Assert.Equal((10 + 4 + 8) + (30 + 3 + 70 + 9), computed);
+        Assert.Equal(4, batch.Skipped);
+        Assert.Empty(Batch(1000, [Group(300, 60, 60, 60)], [0, 0, 0]).MicroBatches);
+        // With a divergence from a reference every rollout that is not masked is computed.
+        Assert.Equal(8, Batch(1000, [cut, Group(300, 60, 60, 60), Group(30, 3, 70, 9)], [1, -2, 1, 0, 0, 0, 1, 1, -2], ",\"mask_truncated_completions\":true,\"beta\":0.1").MicroBatches.Sum(micro => micro.Length));
+    }
+
     private static RolloutGroup Group(int prompt, params int[] lengths) =>
         new(default, new("", [.. Enumerable.Range(1, prompt)], ""), [.. lengths.Select((length, place) => new Rollout([.. Enumerable.Repeat(place, length)], new float[length], "", "stop", new([], null)))]);
 

@@ -72,6 +72,23 @@ public sealed class KernelPassTests
         return results;
     }
 
+    [Fact]
+    public void Padding_is_not_computed()
+    {
+        TokenRow[] rows = [new([1, 2, 3], 1), new([.. Enumerable.Range(0, 40)], 1), new([5], 1)];
+        using TokenBatch lines = TokenBatch.Create(rows), packed = TokenBatch.Pack(rows, 64);
+        Assert.Equal(44, lines.Sequence.Ids.Length);
+        Assert.Equal([0, 3, 0, 3, 43, 0, 43, 44, 0], lines.Sequence.Segments);
+        Assert.Equal([0, 1, 2, 3], lines.Sequence.Families);
+        Assert.Equal(44, packed.Sequence.Ids.Length);
+        // A prompt of three tokens with two completions: all see the prompt, and none the other.
+        using var shared = TokenBatch.Share([[new([1, 2, 3, 4, 5], 3), new([1, 2, 3, 6], 3)]]);
+        Assert.Equal([0, 3, 0, 3, 5, 3, 5, 6, 3], shared.Sequence.Segments);
+        Assert.Equal([0, 3], shared.Sequence.Families);
+        Assert.Equal([2, 3, 2], shared.Sequence.Sources);
+        Assert.Equal([0, 1, 2, 3, 4, 3], shared.Sequence.Positions);
+    }
+
     private static TokenBatch Batch(string cut)
     {
         var rows = Tiny.Rows(7, 3, 60);
