@@ -36,7 +36,7 @@ internal sealed class ConsoleJournal(string stage, int every, string file) : IRu
         var all = step.Metrics.Select(m => (m.Name, m.Value)).Prepend(("step", step.Step)).Prepend(("wall", clock.Elapsed.TotalSeconds));
         File.AppendAllText(file, JsonSerializer.Serialize(all.ToDictionary(m => m.Item1, m => m.Item2)) + "\n");
         if (step.Step != 1 && step.Step != total && step.Step % every != 0) return;
-        var values = step.Metrics.Where(m => shown.Contains(m.Name)).Select(m => $"{m.Name.Split('/')[^1]} {m.Value:0.###}");
+        var values = step.Metrics.Where(m => shown.Contains(m.Name) || m.Name.StartsWith("time/", StringComparison.Ordinal)).Select(m => $"{m.Name.Split('/')[^1]} {m.Value:0.###}");
         Console.WriteLine($"{stage} {step.Step}/{total} {clock.Elapsed.TotalSeconds:F1} s  {string.Join("  ", values)}");
         if (step.Samples.Count > 0 && (step.Step == 1 || step.Step == total)) Console.WriteLine($"    {step.Samples[0].Prompt}{step.Samples[0].Completion}   [{step.Samples[0].Reward}]");
     }
