@@ -6,7 +6,8 @@ using Gradus.Workload;
 using static TorchSharp.torch;
 
 // Run it with the environment of a training child: . scripts/torch-environment.sh && dotnet run -c Release --project bench/Workload [STEPS [PART]]
-// where PART is yardstick, tiny, 3M, 135M, 135M-bf16, 135M-recomputed, 135M-bf16-recomputed, decode, decode-135M[:SEQUENCES], tokenizers or gguf:FROM:TO; all of them without it.
+// where PART is yardstick, tiny, 3M, 135M, 135M-bf16, 135M-recomputed, 135M-bf16-recomputed, decode, decode-135M[:SEQUENCES], tokenizers, gguf:FROM:TO or
+// cost:MODEL:GROUP:COMPLETION:PROMPTS:PROMPT[:MICROBATCH] ( see bench/cost-table.sh); the first ten without it.
 int threads = int.TryParse(Environment.GetEnvironmentVariable("OMP_NUM_THREADS"), out int n) ? n : Environment.ProcessorCount;
 int steps = args.Length > 0 ? int.Parse(args[0], CultureInfo.InvariantCulture) : 15;
 string[] parts = args.Length > 1 ? args[1..] : ["yardstick", "tiny", "3M", "135M", "135M-bf16", "135M-recomputed", "135M-bf16-recomputed", "decode", "decode-135M", "tokenizers"];
@@ -27,6 +28,26 @@ foreach (string part in parts.Where(part => part.StartsWith("decode-135M", Strin
 {
     int[] counts = part.Split(':') is [_, var only] ? [int.Parse(only, CultureInfo.InvariantCulture)] : [1, 16, 64];
     foreach (int sequences in counts) DecodeRate.Print("135M", SmolLm2(), sequences, groupSize: 1, prompt: 32, newTokens: 48, Math.Max(1, steps / 3), libtorch: false);
+}
+foreach (string[] cost in parts.Select(part => part.Split(':')).Where(part => part is ["cost", ..]))
+{
+    if (cost.Length == 1)
+    {
+        Console.WriteLine(CostCase.Header);
+        continue;
+    }
+    int[] sizes = [.. cost[2..].Select(size => int.Parse(size, CultureInfo.InvariantCulture))];
+    var shape = cost[1] switch
+    {
+        "2M" => Model(1_024, 192, 512, layers: 4, heads: 6, keyHeads: 3),
+        "10M" => Model(8_192, 320, 864, layers: 6, heads: 10, keyHeads: 5),
+        "30M" => Model(16_384, 448, 1216, layers: 10, heads: 14, keyHeads: 7),
+        "135M" => SmolLm2(),
+        var other => throw new ArgumentException($"There is no model '{other}': 2M, 10M, 30M, 135M."),
+    };
+    // As in the recipe grpo-times-tables.
+    int budget = sizes.Length > 4 ? sizes[4] : 1024;
+    CostCase.Print($"{cost[1]}, {sizes[2]} x {sizes[0]} x {sizes[1]} after {sizes[3]}{(budget == 1024 ? "" : $" by {budget}")}", shape, sizes[0], sizes[1], sizes[2], sizes[3], budget);
 }
 // A GGUF file as a model's folder, or again as GGUF in bf16.
 foreach (string[] files in parts.Select(part => part.Split(':')).Where(part => part is ["gguf", _, _]))
