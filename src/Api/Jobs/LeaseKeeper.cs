@@ -53,7 +53,7 @@ internal sealed class LeaseKeeper : IDisposable
         do
         {
             if (Interlocked.Read(ref progress) is var now && now != seen) (seen, moved) = (now, Stopwatch.StartNew());
-            if (moved.Elapsed > launch.Limit(phase)) End($"there was no progress in phase '{phase}' for {moved.Elapsed.TotalSeconds:0} s, its limit is {launch.Limit(phase).TotalSeconds:0} s");
+            if (moved.Elapsed > launch.Limit(phase)) End($"there was no progress in phase '{phase}' for {moved.Elapsed.TotalSeconds:0} s, its limit is {launch.Limit(phase).TotalSeconds:0} s (settings Gradus:PhaseLimits and PhaseLimitSeconds)");
             var current = phase;
             // Every second while the phase changes, so that a crash can say where it was; else four times a lease.
             if (current == said && renewed.Elapsed.TotalSeconds < launch.LeaseSeconds / 4) continue;
