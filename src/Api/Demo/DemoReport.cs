@@ -107,6 +107,8 @@ internal sealed class DemoReport(GradusClient client, TextWriter output, string 
         output.WriteLine($"  curl -s{key} {url}/v1/jobs/{job.Id}");
         output.WriteLine($"  curl -s{key} '{url}/v1/jobs/{job.Id}/metrics?names=reward,completions/mean_length&after_step=0'");
         output.WriteLine($"  curl -s{key} {url}/v1/chat/completions -H 'Content-Type: application/json' -d '{body}'");
+        // A browser sends no key.
+        if (!keyed) output.WriteLine($"  Its curves, in a browser: {url}/v1/jobs/{job.Id}/metrics.svg");
         output.WriteLine($"  Swagger, every route with an example: {url}/swagger");
     }
 }

@@ -13,13 +13,14 @@ internal static class ChartEndpoints
 
     private const int MostNames = 24;
 
-    private const string Description = "Reward, lengths, shares, entropy, loss, time by phase, tokens/s and memory over the steps, for a browser or an `<img>`; `names` draws each of these metrics alone. "
+    private const string Description = "Reward, evaluation, lengths, shares, entropy, loss, time by phase, tokens/s and memory over the steps, for a browser or an `<img>`; `names` draws each of these metrics alone. "
         + "Of more than 400 steps each point is the mean of some. While it runs a browser asks again every 10 seconds.";
 
     /// <summary>What is shown where no names are asked for; a name's end may be %.</summary>
     private static readonly (string Title, string[] Names)[] standard =
     [
         ("Reward", ["reward", "sampled_reward", "reward_std", "rewards/%/mean"]),
+        ("Evaluation", ["%/pass@1", "%/exact_match", "%/format_rate"]),
         ("Tokens of a completion", ["completions/mean_length", "completions/min_length", "completions/max_length", "completions/mean_terminated_length"]),
         ("Shares", ["pass_rate", "completions/clipped_ratio", "frac_reward_zero_std", "frac_unscored", "completions/language_share", "clip_ratio/region_mean", "cispo_clip_ratio", "accepted_ratio"]),
         ("Entropy and divergence (nats)", ["entropy", "kl"]),

@@ -22,7 +22,7 @@ internal static class MetricsChart
     /// <summary>Lines of one chart; what is beyond is counted below it.</summary>
     public const int MostSeries = 12;
 
-    private const int Width = 480, Height = 340, Left = 62, Right = 14, Top = 34, Plot = 170;
+    private const int Width = 480, Left = 62, Right = 14, Top = 34, Plot = 170, LegendLine = 14;
 
     // Each has a contrast of about 3 or more to both backgrounds.
     private static readonly string[] colours = ["#2f7ed8", "#d9534f", "#1f9d55", "#b7791f", "#8b5cf6", "#0e8a9e", "#c2499d", "#7a7f87", "#6b8e23", "#a0522d", "#4169e1", "#cd5c5c"];
@@ -39,13 +39,15 @@ internal static class MetricsChart
     /// <param name="note">One line below the title.</param>
     public static string Draw(string title, string note, IReadOnlyList<ChartPanel> panels, IReadOnlyList<(double Step, string Name)> stages)
     {
-        var (columns, rows) = (Math.Min(2, Math.Max(1, panels.Count)), (panels.Count + 1) / 2);
-        var (width, height) = (columns * Width, 50 + (rows * Height));
+        // Two in a row, each as high as its longest legend.
+        ChartPanel[][] rows = [.. panels.Chunk(2)];
+        int[] heights = [.. rows.Select(row => Top + Plot + 60 + (row.Max(panel => (Math.Min(MostSeries, panel.Series.Count) + 1) / 2) * LegendLine))];
+        var (width, height) = (Math.Clamp(panels.Count, 1, 2) * Width, 50 + heights.Sum());
         var drawing = new XElement(svg + "svg", new XAttribute("viewBox", $"0 0 {width} {height}"), new XAttribute("width", width), new XAttribute("height", height), new XAttribute("role", "img"),
             new XElement(svg + "title", Clean(title)), new XElement(svg + "style", Style), new XElement(svg + "rect", new XAttribute("class", "paper"), new XAttribute("width", "100%"), new XAttribute("height", "100%")),
             Text(14, 22, title, "title"), Text(14, 40, panels.Count == 0 ? "No step of these metrics yet." : note));
         foreach (var (place, panel) in panels.Index())
-            drawing.Add(new XElement(svg + "g", new XAttribute("transform", $"translate({place % 2 * Width} {50 + (place / 2 * Height)})"), Panel(panel, stages)));
+            drawing.Add(new XElement(svg + "g", new XAttribute("transform", $"translate({place % 2 * Width} {50 + heights[..(place / 2)].Sum()})"), Panel(panel, stages)));
         return drawing.ToString(SaveOptions.DisableFormatting);
     }
 
@@ -68,29 +70,33 @@ internal static class MetricsChart
             yield return Line(Left, Y(tick), Width - Right, Y(tick), "grid");
             yield return Text(Left - 6, Y(tick) + 4, Number(tick), anchor: "end");
         }
-        foreach (var (step, name) in stages.Where(stage => stage.Step > from && stage.Step < to))
+        foreach (var (place, (step, name)) in stages.Index().Where(stage => stage.Item.Step > from && stage.Item.Step < to))
         {
             yield return Line(X(step), Top, X(step), Top + Plot, "stage");
-            yield return Text(X(step) + 3, Top + 10, name);
+            yield return Text(X(step) + 3, Top + 10 + (place % 3 * 12), name);
         }
         foreach (var tick in Ticks(from, to).Where(tick => tick == Math.Floor(tick))) yield return Text(X(tick), Top + Plot + 15, Number(tick), anchor: "middle");
-        yield return Text(Left + ((Width - Left - Right) / 2), Top + Plot + 30, "step", anchor: "middle");
+        yield return Text(Left + ((Width - Left - Right) / 2), Top + Plot + 30, stages.Count == 0 ? "step" : "step, one job after another", anchor: "middle");
         foreach (var (place, series) in shown.Index())
         {
-            yield return new XElement(svg + "polyline", new XAttribute("stroke", colours[place]), new XAttribute("points", string.Join(' ', series.Points.Select(point => $"{Place(X(point.Step))},{Place(Y(point.Value))}"))));
-            // One point alone has no line.
-            if (series.Points is [var only]) yield return new XElement(svg + "circle", new XAttribute("cx", Place(X(only.Step))), new XAttribute("cy", Place(Y(only.Value))), new XAttribute("r", 3), new XAttribute("fill", colours[place]));
-            var (x, y) = (Left + (place % 2 * 206), Top + Plot + 46 + (place / 2 * 14));
+            // Each job has a line of its own.
+            foreach (var line in series.Points.GroupBy(point => stages.Count(stage => stage.Step <= point.Step)))
+            {
+                yield return new XElement(svg + "polyline", new XAttribute("stroke", colours[place]), new XAttribute("points", string.Join(' ', line.Select(point => $"{Place(X(point.Step))},{Place(Y(point.Value))}"))));
+                // One point alone is none.
+                if (line.Take(2).ToArray() is [var only]) yield return new XElement(svg + "circle", new XAttribute("cx", Place(X(only.Step))), new XAttribute("cy", Place(Y(only.Value))), new XAttribute("r", 3), new XAttribute("fill", colours[place]));
+            }
+            var (x, y) = (Left + (place % 2 * 206), Top + Plot + 46 + (place / 2 * LegendLine));
             yield return new XElement(svg + "rect", new XAttribute("x", x - 12), new XAttribute("y", y - 8), new XAttribute("width", 8), new XAttribute("height", 8), new XAttribute("fill", colours[place]));
             yield return Text(x, y, series.Name.Length <= 32 ? series.Name : series.Name[..31] + "\u2026");
         }
         if (panel.Series.Count > MostSeries) yield return Text(Width - Right, 20, $"and {panel.Series.Count - MostSeries} more", anchor: "end");
     }
 
-    /// <summary>Up to about five round numbers within the bounds.</summary>
+    /// <summary>Three to seven round numbers within the bounds.</summary>
     private static IEnumerable<double> Ticks(double low, double high)
     {
-        var rough = (high - low) / 4;
+        var rough = (high - low) / 6;
         var unit = Math.Pow(10, Math.Floor(Math.Log10(rough)));
         var step = unit * (rough / unit) switch { <= 1 => 1, <= 2 => 2, <= 5 => 5, _ => 10 };
         for (var tick = Math.Ceiling(low / step); tick * step <= high && step > 0; tick++) yield return tick * step;
