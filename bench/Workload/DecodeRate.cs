@@ -19,7 +19,8 @@ public static class DecodeRate
 
         void Measure(string what, IDecoder decoder, int runs)
         {
-            using var engine = new Engine(decoder, groups * groupSize);
+            // As a stage bounds it: pages are used again instead of growing on.
+            using var engine = new Engine(decoder, groups * groupSize) { CacheBytes = groups * groupSize * decoder.BytesOf(prompt + newTokens) };
             List<double> rates = [], prefills = [], decodes = [], products = [];
             for (var run = -1; run < runs; run++)
             {

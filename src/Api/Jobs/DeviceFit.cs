@@ -42,11 +42,13 @@ internal sealed class DeviceFit(DeviceStore devices, DatasetStore datasets)
             throw new InvalidInputException($"'{path}.device' must be one of the devices there are ({names}), not '{wanted}'.", $"{path}.device", "unknown_value");
         }
         List<string> warnings = [];
-        if (StageMemory.LoopOf(options) is { BFloat16: true } && fitting.Length > 0 && !fitting.Any(device => device.Bfloat16))
+        var bfloat16 = StageMemory.LoopOf(options)?.BFloat16 ?? StageMemory.RolloutsOf(options)?.BFloat16 ?? false;
+        if (bfloat16 && fitting.Length > 0 && !fitting.Any(device => device.Bfloat16))
             warnings.Add($"dtype bf16: the processor of {string.Join(", ", fitting.Select(device => device.Id))} has no instructions for bf16 (AVX512_BF16, AMX), so that it will be slower than float32.");
         if (model is null) return new(null, warnings);
 
         var material = new StageMaterial(model.Config, model.AdapterWeights, await RowsAsync(options, model, cancel));
+        StageMemory.CheckCache(options, material, path);
         if (StageMemory.Of(options, material) is not { } estimate) return new(null, warnings);
         if (fitting.MaxBy(device => device.MemoryBytes) is { MemoryBytes: > 0 } largest)
         {

@@ -1,7 +1,6 @@
 using System.Runtime.InteropServices;
-using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
-using Gradus.Training.Inference.Cpu;
+using Gradus.Training.Inference;
 using Gradus.Training.Model.Cpu;
 using static TorchSharp.torch;
 
@@ -17,8 +16,8 @@ internal static class ComputeEnvironment
         ["blas_threads"] = Environment.GetEnvironmentVariable("OPENBLAS_NUM_THREADS") ?? "default",
         ["torch_threads"] = $"{get_num_threads()}",
         ["torch"] = __version__,
-        ["decoder_vectors"] = Vector512.IsHardwareAccelerated ? "512 bits" : "256 bits",
-        ["decoder_bf16"] = VectorDecoder.SupportsBFloat16 ? "native" : "none",
+        ["decoder_fp32"] = DecodeKernel.Float32,
+        ["decoder_bf16"] = DecodeKernel.BFloat16 ?? "none",
         ["training_kernels"] = TrainingKernels.Supported ? "native" : "none",
         ["instructions"] = Avx512F.IsSupported ? "avx512" : Avx2.IsSupported ? "avx2" : $"{RuntimeInformation.ProcessArchitecture}",
         ["runtime"] = RuntimeInformation.FrameworkDescription,

@@ -30,7 +30,7 @@ internal static class EvaluateStage
                 // Keyed by the set and the place of the row in it: the size of a step changes no draw.
                 var batch = collector.Collect([.. rows.Skip(first).Take(perStep)], $"evaluate {set.Name}", 0, first);
                 groups.AddRange(batch);
-                List<Metric> metrics = [new("rollout_tokens_per_second", collector.TokensPerSecond)];
+                List<Metric> metrics = [.. collector.Take()];
                 if (groups.Count == rows.Count)
                 {
                     var score = EvaluationScore.Of(set, groups, options.Phrases);

@@ -16,9 +16,9 @@ internal sealed class GroupSampler(RowOrder order, RolloutCollector collector, G
     public IReadOnlyList<RolloutGroup> Sample(int step, List<Metric> metrics)
     {
         var (sampling, prompts) = ((step - 1) / options.UpdatesPerBatch, options.Rollouts.PromptsPerStep);
+        metrics.Add(new("weights/copied_bytes", collector.WeightsChanged()));
         RolloutGroup[] groups = [.. collector.Collect(order.Batch(sampling + 1, prompts), "rollout", step)];
-        metrics.Add(new("rollout_tokens_per_second", collector.TokensPerSecond));
-        if (options.MaxResamples == 0) return groups;
+        if (options.MaxResamples == 0) return Counted();
         metrics.Add(new("sampled_reward", Advantages.Spread([.. groups.SelectMany(Totals)]).Mean));
         var resampled = 0;
         for (var round = 0; round < options.MaxResamples; round++)
@@ -31,7 +31,13 @@ internal sealed class GroupSampler(RowOrder order, RolloutCollector collector, G
             resampled += flat.Length;
         }
         metrics.Add(new("resampled_groups", resampled));
-        return groups;
+        return Counted();
+
+        RolloutGroup[] Counted()
+        {
+            metrics.AddRange(collector.Take());
+            return groups;
+        }
     }
 
     private static IEnumerable<double?> Totals(RolloutGroup group) => group.Rollouts.Select(rollout => rollout.Score.Total);

@@ -18,7 +18,7 @@ internal static class GrpoStage
         if (loop.Model.Adapter is { Config.Dropout: > 0 }) context.Journal.Event("info", "lora_dropout is off in grpo, as in TRL.");
         using var reference = options.Loss.Beta > 0 ? ReferencePolicy.Of(loop.Model, stored, context, loop.ResumedFrom) : null;
         loop.Beside = () => reference?.Files ?? [];
-        using var collector = new RolloutCollector(loop.Model, text, options.Rollouts, rubric, context, options.Loop.BFloat16);
+        using var collector = new RolloutCollector(loop.Model, text, options.Rollouts, rubric, context);
         var step = new GrpoStep(options, loop, reference, new(order, collector, options), context);
         return loop.Run(step.Run, step.Ends, stored.TextFolder);
     }

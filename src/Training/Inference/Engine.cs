@@ -29,6 +29,9 @@ public sealed class Engine(IDecoder decoder, int maxSequences, bool sharePrefix 
     /// <summary>The most positions of a sequence, prompt included, that the model and the cache have room for.</summary>
     public int MaxPositions => (int)Math.Min(decoder.MaxPositions, decoder.CacheBytes / decoder.BytesOf(Chunk) * Chunk);
 
+    /// <summary>The model's context.</summary>
+    public int ModelPositions => decoder.MaxPositions;
+
     /// <summary>The most bytes of keys and values, those kept for later requests included. Whoever does not fit waits; where those who run no longer fit, the newest waits and is computed again later.</summary>
     public long CacheBytes
     {
@@ -40,6 +43,9 @@ public sealed class Engine(IDecoder decoder, int maxSequences, bool sharePrefix 
     public long PeakCacheBytes => decoder.PeakCacheBytes;
 
     public int VocabularySize => decoder.VocabularySize;
+
+    /// <summary>What it computes by, one of <see cref="DecodeKernel"/>.</summary>
+    public string Kernel => decoder.Kernel;
 
     public int Running => scheduler.Running.Count;
 
@@ -75,10 +81,11 @@ public sealed class Engine(IDecoder decoder, int maxSequences, bool sharePrefix 
     }
 
     /// <summary>Says that the model's weights are others now. No sequence may be running: its cache would be the old weights'.</summary>
-    public void WeightsChanged()
+    /// <returns>Bytes of weights that were converted; 0 where the decoder computes on the model's own.</returns>
+    public long WeightsChanged()
     {
         if (Running > 0) throw new InvalidOperationException($"{Running} sequences run on the old weights.");
-        decoder.WeightsChanged();
+        return decoder.WeightsChanged();
     }
 
     /// <summary>Every running sequence gets its next token; then free slots go to those who wait, and these get their first.</summary>

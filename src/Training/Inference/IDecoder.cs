@@ -12,6 +12,9 @@ public interface IDecoder : IDisposable
     /// <summary>The longest sequence, prompt included.</summary>
     int MaxPositions { get; }
 
+    /// <summary>One of <see cref="DecodeKernel"/>.</summary>
+    string Kernel { get; }
+
     /// <summary>The most bytes that keys and values may take; what is lowered takes hold as slots are released.</summary>
     long CacheBytes { get; set; }
 
@@ -22,7 +25,8 @@ public interface IDecoder : IDisposable
     long BytesOf(int positions);
 
     /// <summary>Says that the model's weights are others now; what the cache holds belongs to the old ones. No slot may be in use.</summary>
-    void WeightsChanged();
+    /// <returns>Bytes of weights that were converted; 0 where it computes on the model's own.</returns>
+    long WeightsChanged();
 
     /// <summary>Gives the next slot room for these tokens, which the next <see cref="Prefill"/> computes, but for those that stand in the cache from other sequences.</summary>
     /// <param name="share">Whether tokens may be taken from other sequences, and others may take these.</param>

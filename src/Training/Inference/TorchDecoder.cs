@@ -25,16 +25,15 @@ public sealed class TorchDecoder(CausalLm model, bool ownsModel = false) : IDeco
 
     public int MaxPositions => model.Config.MaxPositions;
 
+    public string Kernel => DecodeKernel.Torch;
+
     public long CacheBytes { get; set; } = long.MaxValue;
 
     public long PeakCacheBytes { get; private set; }
 
     public long BytesOf(int positions) => positions * KvCache.BytesOfPosition(model.Config);
 
-    public void WeightsChanged()
-    {
-        // It computes on the weights themselves.
-    }
+    public long WeightsChanged() => 0;
 
     // Slots lie apart in one block, so that nothing is shared with other sequences but by CopyPrefix, which copies.
     public bool TryBegin(int slot, int[] tokens, bool share, out int cached)

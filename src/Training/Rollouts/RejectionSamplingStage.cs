@@ -36,7 +36,7 @@ internal static class RejectionSamplingStage
             }
             context.Journal.CommitStep(new(step,
             [
-                .. RolloutMetrics.Of(groups, []), new("accepted", rows.Count), new("accepted_ratio", rows.Count / (double)sampled), new("rollout_tokens_per_second", collector.TokensPerSecond),
+                .. RolloutMetrics.Of(groups, []), new("accepted", rows.Count), new("accepted_ratio", rows.Count / (double)sampled), .. collector.Take(),
             ], RolloutMetrics.Samples(groups, null, 0)));
         }
         if (options.MaxRows is { } most && rows.Count > most) rows.RemoveRange(most, rows.Count - most);

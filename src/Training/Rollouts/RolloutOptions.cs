@@ -29,8 +29,20 @@ public sealed record RolloutOptions
     /// <summary><c>min_p</c>: only tokens of at least this share of the likeliest one's probability, 0 to 1; default 0 (all).</summary>
     public required double MinP { get; init; }
 
-    /// <summary><c>max_sequences</c>: sequences decoded at once, 1 to 4,096; default 256. It bounds the memory of the cache and changes no result beyond rounding.</summary>
+    /// <summary><c>max_sequences</c>: sequences decoded at once, 1 to 4,096; default 256. It changes no result beyond rounding.</summary>
     public required int MaxSequences { get; init; }
+
+    /// <summary>
+    /// <c>cache_mb</c>: the most memory that keys and values take, in MB (10^6 bytes), 1 to 1,048,576; default 4,096, or what one sequence needs where that is more. Sequences that do not fit wait, and
+    /// no result changes beyond rounding. Less is taken where <c>max_sequences</c> sequences need less.
+    /// </summary>
+    public required int? CacheMb { get; init; }
+
+    /// <summary>
+    /// <c>dtype</c>: float32 (default) or bf16. bf16 samples with products of bf16 weights and states, on a copy of the weights, twice as fast or more where the processor has AVX512_BF16; elsewhere, on
+    /// GPUs too, it samples in float32. How far the two are apart is in docs/log.md.
+    /// </summary>
+    public required bool BFloat16 { get; init; }
 
     /// <summary>Completions of a step: all lie in memory at once.</summary>
     private const int MostRollouts = 1_048_576;
@@ -48,6 +60,8 @@ public sealed record RolloutOptions
             TopK = reader.Integer("top_k", 0, 0, 1_000_000),
             MinP = reader.Number("min_p", 0, 0, 1),
             MaxSequences = reader.Integer("max_sequences", 256, 1, 4096),
+            CacheMb = reader.OptionalInteger("cache_mb", 1, 1_048_576),
+            BFloat16 = reader.Choice("dtype", "float32", "float32", "bf16") == "bf16",
         };
     }
 

@@ -47,7 +47,7 @@ public sealed record LoopOptions
 
     /// <summary>
     /// <c>dtype</c>: float32 (default) or bf16. bf16 multiplies in bf16 over fp32 weights (<see cref="Model.BFloat16Products"/>), near twice as fast where the processor has
-    /// instructions for it and slower where not. grpo samples by kernels in bf16, too (the difference is the metric <c>sampling/sampling_logp_difference</c>); evaluation stays in fp32. What it does to the loss is in docs/log.md.
+    /// instructions for it and slower where not. grpo samples by kernels in bf16, too (the difference is the metric <c>sampling/sampling_logp_difference</c>); evaluate and rejection-sampling have the same option. What it does to the loss is in docs/log.md.
     /// </summary>
     public required bool BFloat16 { get; init; }
 

@@ -33,8 +33,8 @@ public sealed record MemoryWork(long Tokens, int Line, long Targets)
     /// <summary>Sequences decoded at once.</summary>
     public long Sequences { get; init; }
 
-    /// <summary>Positions whose keys and values are kept for them.</summary>
-    public long CachedPositions { get; init; }
+    /// <summary>Bytes of their keys and values.</summary>
+    public long CacheBytes { get; init; }
 }
 
 /// <summary>
@@ -75,7 +75,7 @@ public sealed record MemoryEstimate(long Process, long Weights, long Gradients, 
             (2 * trained * Float) + (whole ? sizes.Max() * Float : 0),
             ActivationBytes(config, work),
             logits,
-            (work.CachedPositions * config.Layers * config.KeyValueHeads * 2 * Padded(config.HeadDim) * Float) + (2 * work.Sequences * config.VocabularySize * Float),
+            work.CacheBytes + (2 * work.Sequences * config.VocabularySize * Float),
             (long)(HolesOfUneven * work.Uneven * (work.Kernels ? logits / 2 : logits)));
     }
 
@@ -127,6 +127,4 @@ public sealed record MemoryEstimate(long Process, long Weights, long Gradients, 
         long vocabulary = config.VocabularySize, part = Math.Min(work.Targets, Math.Max(1, LogitsPart / vocabulary));
         return vocabulary * ((work.Targets * Float) + (part * ((2 * Float) + (work.BFloat16 ? 2 * Half : 0))));
     }
-
-    private static long Padded(long width) => (width + 15) / 16 * 16;
 }

@@ -6,7 +6,7 @@ namespace Gradus.Training.Stages;
 internal sealed class PhaseTimes
 {
     /// <summary>The phases that are metrics. A phase without time in a step has none there.</summary>
-    private static readonly string[] shown = ["rollout", "reward", "reference", "forward", "backward", "optimizer", "checkpoint", "journal"];
+    private static readonly string[] shown = ["weights", "rollout", "reward", "reference", "forward", "backward", "optimizer", "checkpoint", "journal"];
 
     private readonly Dictionary<string, TimeSpan> spent = [];
     private long since = Stopwatch.GetTimestamp();

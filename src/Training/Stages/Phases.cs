@@ -5,6 +5,6 @@ public static class Phases
 {
     public static IReadOnlyList<string> All { get; } =
     [
-        "start", "load", "data", "step", "rollout", "reward", "forward", "reference", "backward", "optimizer", "journal", "checkpoint", "model", "generate", "select", "merge", "write", "hash", "database",
+        "start", "load", "data", "step", "weights", "rollout", "reward", "forward", "reference", "backward", "optimizer", "journal", "checkpoint", "model", "generate", "select", "merge", "write", "hash", "database",
     ];
 }

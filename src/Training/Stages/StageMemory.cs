@@ -31,6 +31,25 @@ public static class StageMemory
     /// <summary>What the stage needs; null where it computes with no model.</summary>
     public static MemoryEstimate? Of(StageOptions options, StageMaterial material) => Work(options, material) is { } work ? MemoryEstimate.Of(material.Config, work) : null;
 
+    /// <exception cref="InvalidInputException">A sequence can never fit into the cache that the options allow.</exception>
+    /// <param name="path">Where the options stand.</param>
+    public static void CheckCache(StageOptions options, StageMaterial material, string path)
+    {
+        if (RolloutsOf(options) is not { } rollouts) return;
+        var (prompt, completion) = Row(rollouts, material);
+        // Where the rows are not known, what is certain.
+        RolloutCache.Check(rollouts, material.Config, material.Rows is null ? 1 : prompt, completion, path);
+    }
+
+    /// <summary>How a stage samples; null where it does not.</summary>
+    public static RolloutOptions? RolloutsOf(StageOptions options) => options switch
+    {
+        GrpoOptions grpo => grpo.Rollouts,
+        RejectionSamplingOptions rejection => rejection.Rollouts,
+        EvaluateOptions evaluate => evaluate.Rollouts,
+        _ => null,
+    };
+
     /// <summary>Weights of the adapter that a stage makes; null where it makes none.</summary>
     /// <exception cref="InvalidInputException">The adapter names no map of the model.</exception>
     public static long? AdapterWeights(StageOptions options, ModelConfig config) =>
@@ -105,8 +124,11 @@ public static class StageMemory
     {
         var (prompt, completion) = Row(rollouts, material);
         var sequences = Math.Min(rollouts.MaxSequences, (long)rollouts.PromptsPerStep * rollouts.NumGenerations);
-        var prompts = (sequences + rollouts.NumGenerations - 1) / rollouts.NumGenerations;
-        return work with { Sequences = sequences, CachedPositions = (sequences * completion) + (prompts * prompt) };
+        // What samples in bf16 has a copy of the weights, as what trains in it.
+        return work with
+        {
+            Sequences = sequences, CacheBytes = RolloutCache.Bytes(rollouts, material.Config, sequences, rollouts.PromptsPerStep, prompt, completion), BFloat16 = work.BFloat16 || rollouts.BFloat16,
+        };
     }
 
     private static MemoryWork Trained(MemoryWork work, LoopOptions loop, AdapterOptions? adapter, StageMaterial material)

@@ -23,6 +23,8 @@ internal sealed class CountingDecoder(int maxPositions = 64) : IDecoder
 
     public bool Disposed { get; private set; }
 
+    public string Kernel => "counting";
+
     /// <summary>One position is one byte, so that this is how many all slots may have together.</summary>
     public long CacheBytes { get; set; } = 1L << 40;
 
@@ -47,7 +49,7 @@ internal sealed class CountingDecoder(int maxPositions = 64) : IDecoder
         Prompts += slots.Count;
     }
 
-    public void WeightsChanged() => Refreshed++;
+    public long WeightsChanged() => Refreshed++;
 
     public void CopyPrefix(int from, int to, int length) => slots[to] = slots[from].GetRange(0, length);
 

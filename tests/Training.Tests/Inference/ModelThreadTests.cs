@@ -104,6 +104,8 @@ public sealed class ModelThreadTests : IDisposable
 
         public int MaxPositions => 64;
 
+        public string Kernel => "failing";
+
         public long CacheBytes { get; set; } = 1_000_000;
 
         public long PeakCacheBytes => 0;
@@ -118,9 +120,7 @@ public sealed class ModelThreadTests : IDisposable
 
         public void Prefill(IReadOnlyList<int> slots, Span<float> logits) => logits.Fill(float.NaN);
 
-        public void WeightsChanged()
-        {
-        }
+        public long WeightsChanged() => 0;
 
         public void CopyPrefix(int from, int to, int length)
         {

@@ -82,7 +82,7 @@ public sealed class PrefixCacheTests
         AssertSame(Alone(decoder, model, request), after);
         engine.Add(request);
         engine.Step();
-        Assert.Throws<InvalidOperationException>(engine.WeightsChanged);
+        Assert.Throws<InvalidOperationException>(() => engine.WeightsChanged());
     }
 
     [Fact]

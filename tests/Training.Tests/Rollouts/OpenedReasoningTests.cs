@@ -35,7 +35,7 @@ public sealed class OpenedReasoningTests : IDisposable
         using var model = CausalLm.Load(folder);
         var (seen, reward) = (new List<RewardContext>(), new Recording());
         reward.Seen = seen;
-        var options = new RolloutOptions { NumGenerations = 2, PromptsPerStep = 4, MaxCompletionLength = 8, Temperature = 1, TopP = 1, TopK = 0, MinP = 0, MaxSequences = 16 };
+        var options = new RolloutOptions { NumGenerations = 2, PromptsPerStep = 4, MaxCompletionLength = 8, Temperature = 1, TopP = 1, TopK = 0, MinP = 0, CacheMb = null, BFloat16 = false, MaxSequences = 16 };
         var context = new StageContext(new("job", "grpo", default, 7, stages.Folder("job"), 1, [], "cpu"), new MemoryJournal(), stages, CancellationToken.None);
         using var collector = new RolloutCollector(model, StageContext.Text(new StoredModel(folder, null)), options, new Rubric([(reward, 1)]), context);
         var groups = collector.Collect(stages.Datasets[rows], "rollout", 1);

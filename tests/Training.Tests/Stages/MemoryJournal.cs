@@ -5,7 +5,7 @@ namespace Gradus.Training.Tests.Stages;
 
 internal sealed class MemoryJournal : IRunJournal
 {
-    private static readonly HashSet<string> times = ["step_time", "train_tokens_per_second", "rollout_tokens_per_second", "memory/peak_bytes"];
+    private static readonly HashSet<string> times = ["step_time", "train_tokens_per_second", "rollout_tokens_per_second", "memory/peak_bytes", "cache/peak_bytes"];
 
     public int? StopAfter { get; set; }
 

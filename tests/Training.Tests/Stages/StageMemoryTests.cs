@@ -52,7 +52,32 @@ public sealed class StageMemoryTests
         Assert.Equal(group.Weights * 2, Of("grpo", Group + ",\"beta\":0.1").Weights);
         Assert.Equal(group.Weights, Of("grpo", Group + ",\"beta\":0.1,\"adapter\":{}").Weights);
         // Keys and values of 3 heads of 64 in 30 layers, for 8 completions and 2 prompts; two rows of logits for each sequence.
-        Assert.Equal((((8 * 100) + (2 * 128)) * 30L * 3 * 2 * 64 * 4) + (2 * 8 * 49_152 * 4), group.Cache);
+        const long Page = 16 * 30 * 3 * 2 * 64 * 4, Logits = 2 * 8 * 49_152 * 4;
+        Assert.Equal((((8 * 8) + (2 * 8)) * Page) + Logits, group.Cache);
+        // Bounded, and what samples alone in bf16 has a copy of the weights.
+        Assert.Equal(20_000_000 + Logits, Of("grpo", Group + ",\"cache_mb\":20").Cache);
+        const string Evaluated = "\"sets\":[{\"name\":\"a\",\"dataset\":\"d\"}],\"num_generations\":4";
+        Assert.Equal((4 * Weights, 6 * Weights), (Evaluate("").Weights, Evaluate(",\"dtype\":\"bf16\"").Weights));
+        Assert.Equal(4_096_000_000 + (2L * 128 * 49_152 * 4), Evaluate(",\"prompts_per_step\":256,\"max_completion_length\":8000,\"max_sequences\":128").Cache);
+
+        MemoryEstimate Evaluate(string more) => StageMemory.Of(StageOptions.Parse("evaluate", StageHarness.Json($"{{\"model\":\"m\",{Evaluated}{more}}}")), material)!;
+    }
+
+    [Fact]
+    public void A_sequence_that_can_never_fit_is_refused_before_it_is_queued()
+    {
+        const string Group = "\"rewards\":[{\"name\":\"format\"}],\"max_completion_length\":500,\"cache_mb\":";
+        // 128 + 500 tokens are 40 pages of 737,280 bytes.
+        StageMemory.CheckCache(Parse("grpo", Group + "30"), material, "options");
+        var refused = Assert.Throws<InvalidInputException>(() => StageMemory.CheckCache(Parse("grpo", Group + "29"), material, "options"));
+        Assert.Equal(("options.cache_mb", "cache_too_small"), (refused.Parameter, refused.Code));
+        Assert.Equal("'options.cache_mb' is 29, and one sequence needs 30 MB: 128 tokens of prompt and max_completion_length (500). Raise it to at least that, or lower max_completion_length.", refused.Message);
+        // Without rows a prompt may be short.
+        StageMemory.CheckCache(Parse("grpo", Group + "29"), material with { Rows = null }, "options");
+        Assert.Throws<InvalidInputException>(() => StageMemory.CheckCache(Parse("grpo", Group + "20"), material with { Rows = null }, "options"));
+        Assert.Equal("options.cache_mb", Assert.Throws<InvalidInputException>(() => Parse("grpo", Group + "0")).Parameter);
+        Assert.Equal("options.cache_mb", Assert.Throws<InvalidInputException>(() => Parse("grpo", Group + "1048577")).Parameter);
+        StageMemory.CheckCache(Parse("sft", "\"batch_size\":8"), material, "options");
     }
 
     [Fact]

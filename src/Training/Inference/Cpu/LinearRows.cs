@@ -74,7 +74,8 @@ internal sealed unsafe class LinearRows : IDisposable
     }
 
     /// <summary>Takes over what the trainer changed, and the adapter that lies on the map now.</summary>
-    public void Refresh(ComputeTeam team)
+    /// <returns>Bytes of the bf16 copy; 0 without one.</returns>
+    public long Refresh(ComputeTeam team)
     {
         Rank = map.Adapter?.Rank ?? 0;
         if (map.Adapter is { } adapter)
@@ -83,13 +84,14 @@ internal sealed unsafe class LinearRows : IDisposable
             b = Of(adapter.B);
             scale = (float)adapter.Scale;
         }
-        if (packed is null) return;
+        if (packed is null) return 0;
         var parts = Parts(8);
         team.For(parts, (part, _) =>
         {
             var (first, end) = Part(part, parts);
             BFloat16Kernels.Pack(rows, packed, Outputs, Inputs, first / BFloat16Kernels.Block, BFloat16Kernels.Blocks(end));
         });
+        return BFloat16Kernels.PackedBytes(Outputs, Inputs);
     }
 
     public void Dispose() => NativeMemory.AlignedFree(packed);

@@ -29,7 +29,7 @@ public sealed unsafe class VectorDecoder : IDecoder
     public VectorDecoder(CausalLm model, int threads, bool ownsModel = false, bool bfloat16 = false)
     {
         if (!Supports(model) || (bfloat16 && !SupportsBFloat16)) throw new NotSupportedException("This processor or this model is not one that the vector decoder computes.");
-        (this.model, this.ownsModel) = (model, ownsModel);
+        (this.model, this.ownsModel, Kernel) = (model, ownsModel, bfloat16 ? DecodeKernel.BFloat16! : DecodeKernel.Float32);
         pool = new PagePool(new(model.Config.Layers, model.Config.KeyValueHeads, model.Config.HeadDim));
         pages = new SlotPages(pool);
         rotary = new RotaryTable(model.Config);
@@ -49,7 +49,9 @@ public sealed unsafe class VectorDecoder : IDecoder
 
     /// <summary>Whether the processor has vectors, the model lies in its memory, and it has neither latent attention nor experts: they have no kernels here.</summary>
     public static bool Supports(CausalLm model) =>
-        Vector.IsHardwareAccelerated && model.Device.type == DeviceType.CPU && model.Config.Latent is null && model.Config.Experts is null;
+        Vector.IsHardwareAccelerated && model.Device.type == DeviceType.CPU && Decoders.SharesPages(model.Config);
+
+    public string Kernel { get; }
 
     public long CacheBytes
     {
@@ -61,10 +63,10 @@ public sealed unsafe class VectorDecoder : IDecoder
 
     public long BytesOf(int positions) => PageShape.Pages(positions) * pool.Shape.Bytes;
 
-    public void WeightsChanged()
+    public long WeightsChanged()
     {
         pool.Forget();
-        foreach (var map in weights.Maps) map.Refresh(team);
+        return weights.Maps.Sum(map => map.Refresh(team));
     }
 
     public bool TryBegin(int slot, int[] tokens, bool share, out int cached)
