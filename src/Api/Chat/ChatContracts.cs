@@ -56,9 +56,25 @@ internal sealed record ChatTokenLogProb(
 /// <param name="CompletionTokens">Over all choices, end tokens included.</param>
 internal sealed record ChatUsage(int PromptTokens, int CompletionTokens, int TotalTokens, ChatPromptDetails PromptTokensDetails, ChatCompletionDetails CompletionTokensDetails);
 
+/// <param name="CachedTokens">Of the prompt: they stood in the cache, from an earlier chat that began alike, and were not computed again.</param>
 internal sealed record ChatPromptDetails(int CachedTokens);
 
 internal sealed record ChatCompletionDetails(int ReasoningTokens);
+
+/// <summary>What chat does just now.</summary>
+internal sealed record ChatStatus(IReadOnlyList<ChatModelStatus> Models);
+
+/// <summary>A model that is loaded for chat; counts are since then.</summary>
+/// <param name="Kernel">What it computes by: <c>AVX-512 fp32</c>, <c>AVX2 fp32</c>, <c>portable fp32</c>, <c>AVX512_BF16</c> or <c>libtorch</c>.</param>
+/// <param name="Running">Answers that are computed at once; <c>n</c> of one request are n.</param>
+/// <param name="Waiting">Answers in line for a place or for room in the cache.</param>
+/// <param name="ComputedTokens">Tokens of prompts that were computed.</param>
+/// <param name="CachedTokens">Tokens of prompts that stood in the cache.</param>
+/// <param name="PutBack">How often an answer under way had to wait, as the cache was full.</param>
+/// <param name="CacheBytes">The cache's bound (Gradus:ChatCacheMb).</param>
+/// <param name="PeakCacheBytes">The most that it took.</param>
+internal sealed record ChatModelStatus(
+    string Model, string Kernel, int Running, int Waiting, int PeakRunning, long ComputedTokens, long CachedTokens, long SampledTokens, long PutBack, long CacheBytes, long PeakCacheBytes);
 
 /// <summary>The fields that are read, for Swagger; <see cref="ChatRequestReader"/> reads them, leniently where OpenAI's clients are.</summary>
 /// <param name="Model">A finished model's id or alias.</param>

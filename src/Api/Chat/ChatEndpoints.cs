@@ -12,13 +12,18 @@ internal static class ChatEndpoints
     public static IServiceCollection AddChat(this IServiceCollection services) =>
         services.AddSingleton<IModelFolders, CatalogModelFolders>().AddSingleton<ServedModels>().AddSingleton<ChatService>();
 
-    public static void MapChat(this WebApplication app) =>
+    public static void MapChat(this WebApplication app)
+    {
+        app.MapGet("/v1/chat/status", async (ChatService chats, CancellationToken cancel) => Results.Json(await chats.StatusAsync(cancel), Wire.Options))
+            .Describe("Chat", "See what chat does", "The models that are loaded, by which kernel each computes, how many answers run and wait, and what the cache of keys and values saved and takes.")
+            .Returns<ChatStatus>(200);
         app.MapPost("/v1/chat/completions", AnswerAsync)
             .Describe(
                 "Chat", "Talk to a model",
                 "OpenAI's shape, with any finished model by id or alias. reasoning_content (and, the same, reasoning) is what the model wrote in its think tags; content is the "
                 + "answer alone. The demo trains the model r1-zero-tiny; tiny is the same one untrained. With \"stream\": true the answer comes as server-sent events. Beyond OpenAI's fields: top_k, min_p, repetition_penalty, continue_final_message.")
             .Takes<ChatRequestContract>(Example).Returns<ChatCompletion>(200);
+    }
 
     private static async Task AnswerAsync(HttpContext context, ChatService chats)
     {

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
 using System.Security.Cryptography;
 using Gradus.Api.Operations;
@@ -11,12 +12,23 @@ internal sealed class ChatService(ServedModels served, IModelFolders models, Tim
     private static readonly Counter<long> requests = meter.CreateCounter<long>("gradus.chat.requests", description: "Chats begun.");
     private static readonly Counter<long> ignored = meter.CreateCounter<long>("gradus.chat.ignored_fields", description: "Fields of chat requests that mean nothing here.");
 
+    private readonly ConcurrentDictionary<string, string> names = [];
+
+    /// <summary>What the loaded models do, each under the name by which it was last asked for.</summary>
+    public async Task<ChatStatus> StatusAsync(CancellationToken cancel) => new(
+    [
+        .. (await served.StatusAsync(cancel)).Select(model => new ChatModelStatus(
+            names.GetValueOrDefault(model.Folder, ""), model.Kernel, model.Running, model.Waiting, model.PeakRunning, model.PrefilledTokens, model.CachedTokens, model.SampledTokens, model.PutBack,
+            model.CacheBytes, model.PeakCacheBytes)),
+    ]);
+
     /// <exception cref="Gradus.Training.InvalidInputException">The model cannot answer that.</exception>
     /// <exception cref="ApiException">404: no such model. 503: the serve child died.</exception>
     public async Task<ChatRun> StartAsync(ChatRequest request, CancellationToken cancel)
     {
         var stored = await models.FindAsync(request.Model, cancel)
             ?? throw new ApiException(StatusCodes.Status404NotFound, $"There is no model '{request.Model}'; GET /v1/models lists them.", "model", "model_not_found");
+        names[stored.Folder] = request.Model;
         requests.Add(1);
         ignored.Add(request.Ignored.Count);
         if (request.Ignored.Count > 0) log.LogDebug("Chat fields ignored: {Fields}", string.Join(", ", request.Ignored.Take(20)));
@@ -50,17 +62,23 @@ internal sealed class ChatRun(string id, long created, ChatRequest request, Serv
 
     public IReadOnlyList<ChoiceText> Choices { get; } = [.. Enumerable.Range(0, request.Count).Select(index => new ChoiceText(index, start.OpensReasoning))];
 
+    private int cached;
+
     /// <summary>The tokens as they come, each already taken into its choice.</summary>
     public async IAsyncEnumerable<(ChoiceText Choice, ChoiceDelta Delta)> TokensAsync([System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancel)
     {
-        await foreach (var token in connection.ReadAllAsync(cancel)) yield return (Choices[token.Index], Choices[token.Index].Take(token));
+        await foreach (var token in connection.ReadAllAsync(cancel))
+        {
+            cached = token.CachedTokens;
+            yield return (Choices[token.Index], Choices[token.Index].Take(token));
+        }
     }
 
     public ChatUsage Usage()
     {
         var completion = Choices.Sum(choice => choice.Tokens);
         return new ChatUsage(
-            start.PromptTokens, completion, start.PromptTokens + completion, new ChatPromptDetails(0), new ChatCompletionDetails(Choices.Sum(choice => choice.ReasoningTokens)));
+            start.PromptTokens, completion, start.PromptTokens + completion, new ChatPromptDetails(cached), new ChatCompletionDetails(Choices.Sum(choice => choice.ReasoningTokens)));
     }
 
     public ValueTask DisposeAsync() => connection.DisposeAsync();

@@ -46,10 +46,10 @@ internal sealed class ServeChat(ModelThread models, Func<ServeEvent, bool, Value
         if (left < 1)
         {
             throw new InvalidInputException(
-                $"The messages are {prompt.Length} tokens long; the model's context is {model.MaxPositions}, of which at least one is for the answer.", "messages", "context_length_exceeded");
+                $"The messages are {prompt.Length} tokens long; {model.Bound}, of which at least one is for the answer.", "messages", "context_length_exceeded");
         }
         if (request.MaxTokens > model.MaxPositions)
-            throw new InvalidInputException($"max_tokens must be at most the model's context, {model.MaxPositions}; {request.MaxTokens} came.", "max_tokens", "out_of_range");
+            throw new InvalidInputException($"max_tokens is {request.MaxTokens}; {model.Bound}.", "max_tokens", "out_of_range");
         var keys = Enumerable.Range(0, request.Count).Select(index => DerivedRandom.Key(request.Seed, "chat", 0, index)).ToArray();
         return new GenerationRequest(prompt, Math.Min(left, request.MaxTokens ?? left), request.Sampling ?? new SamplingOptions(), model.EndTokens, keys)
         {
@@ -75,6 +75,7 @@ internal sealed class ServeChat(ModelThread models, Func<ServeEvent, bool, Value
                     {
                         Index = token.Index,
                         Text = piece,
+                        CachedTokens = generation.CachedTokens,
                         FinishReason = text.Stopped ? "stop" : token.FinishReason,
                         LogProb = request.TopLogProbs is null ? null : Named(model, new TokenLogProb(token.Token, token.LogProb)),
                         Top = request.TopLogProbs is null ? null : [.. token.Top.Select(one => Named(model, one))],

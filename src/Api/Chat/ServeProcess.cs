@@ -24,9 +24,10 @@ internal sealed class ServeProcess(ModelThread models, Socket listener)
         var (device, socket) = (Argument(args, "--device") ?? "cpu", Argument(args, "--socket") ?? throw new ArgumentException("serve needs --socket PATH."));
         var (keep, sequences) = (int.Parse(Argument(args, "--models") ?? "3"), int.Parse(Argument(args, "--sequences") ?? "64"));
         var threads = int.Parse(Argument(args, "--threads") ?? "1");
+        var (cacheBytes, bfloat16) = (int.Parse(Argument(args, "--cache-mb") ?? "2048") * 1_000_000L, Argument(args, "--dtype") == "bf16");
         // A terminal's Ctrl-C reaches this process too; the parent decides when it ends.
         using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, signal => signal.Cancel = true);
-        using var models = new ModelThread(stored => Load(stored, device, sequences, threads), keep);
+        using var models = new ModelThread(stored => Load(stored, device, sequences, threads, cacheBytes, bfloat16), keep);
         using var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         listener.Bind(new UnixDomainSocketEndPoint(socket));
         File.SetUnixFileMode(socket, UnixFileMode.UserRead | UnixFileMode.UserWrite);
@@ -47,13 +48,13 @@ internal sealed class ServeProcess(ModelThread models, Socket listener)
         return 0;
     }
 
-    private static ServedModel Load(StoredModel stored, string device, int sequences, int threads)
+    private static ServedModel Load(StoredModel stored, string device, int sequences, int threads, long cacheBytes, bool bfloat16)
     {
         TorchSharp.torch.set_num_threads(threads);
         var tokenizer = Tokenizer.Load(stored.TextFolder);
         var template = ChatTemplate.Load(stored.TextFolder);
         var model = stored.Load(device);
-        return new ServedModel(stored.Folder, new Engine(Decoders.For(model, ownsModel: true), sequences), tokenizer, template, model.Config.EndTokens);
+        return new ServedModel(stored.Folder, new Engine(Decoders.For(model, ownsModel: true, bfloat16), sequences) { CacheBytes = cacheBytes }, tokenizer, template, model.Config.EndTokens);
     }
 
     private static string? Argument(string[] args, string name) => Array.IndexOf(args, name) is >= 0 and var at && at + 1 < args.Length ? args[at + 1] : null;

@@ -29,6 +29,9 @@ internal sealed record ServeEvent(string Type)
     /// <summary>token: what it adds to the text (often nothing, where a character or a stop text is not yet whole).</summary>
     public string Text { get; init; } = "";
 
+    /// <summary>token: tokens of the prompt that stood in the cache.</summary>
+    public int CachedTokens { get; init; }
+
     /// <summary>token: the token itself, where log-probabilities were asked for.</summary>
     public ServeLogProb? LogProb { get; init; }
 

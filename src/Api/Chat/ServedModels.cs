@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Net.Sockets;
 using Gradus.Api.Jobs;
 using Gradus.Api.Operations;
+using Gradus.Training.Inference;
 
 namespace Gradus.Api.Chat;
 
@@ -52,6 +53,14 @@ internal sealed class ServedModels(GradusSettings settings, ILogger<ServedModels
         }
     }
 
+    /// <summary>What the child's models do; none where no child runs.</summary>
+    public async Task<IReadOnlyList<ModelStatus>> StatusAsync(CancellationToken cancel)
+    {
+        if (ProcessId is null) return [];
+        await using var connection = await SendAsync(new ServeRequest("status"), cancel);
+        return (await connection.ReadAsync(cancel))?.Models ?? [];
+    }
+
     public static ApiException Unavailable() =>
         new(StatusCodes.Status503ServiceUnavailable, "The process that serves models ended before it answered; it starts again with the next request.", null, "model_unavailable") { RetryAfter = 1 };
 
@@ -83,7 +92,10 @@ internal sealed class ServedModels(GradusSettings settings, ILogger<ServedModels
         var socket = NewSocketPath();
         var threads = settings.ChatThreads == 0 ? Environment.ProcessorCount : settings.ChatThreads;
         string[] arguments =
-            ["serve", "--device", settings.ChatDevice, "--socket", socket, "--models", $"{settings.ChatModels}", "--sequences", $"{settings.ChatSequences}", "--threads", $"{threads}"];
+        [
+            "serve", "--device", settings.ChatDevice, "--socket", socket, "--models", $"{settings.ChatModels}", "--sequences", $"{settings.ChatSequences}", "--threads", $"{threads}",
+            "--cache-mb", $"{settings.ChatCacheMb}", "--dtype", settings.ChatDtype,
+        ];
         var process = new Process { StartInfo = StageChild.Command(arguments) };
         foreach (var (name, value) in ProcessEnvironment.For(threads)) process.StartInfo.Environment[name] = value;
         process.ErrorDataReceived += (_, line) =>

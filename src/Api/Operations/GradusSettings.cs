@@ -92,6 +92,16 @@ internal sealed record GradusSettings
     [Range(1, 4096)]
     public int ChatSequences { get; init; } = 64;
 
+    /// <summary>The most memory that keys and values of one loaded model take, in MB (10^6 bytes): of the answers under way, and what is kept for chats that go on. What does not fit waits.</summary>
+    [Range(1, 1 << 20)]
+    public int ChatCacheMb { get; init; } = 2048;
+
+    /// <summary>
+    /// <c>float32</c>, or <c>bf16</c>: products of bf16 weights and states, twice as fast or more on processors with AVX512_BF16 (elsewhere, and on GPUs, it stays float32). It holds a bf16 copy of
+    /// the weights, and log-probabilities are some hundredths off.
+    /// </summary>
+    public string ChatDtype { get; init; } = "float32";
+
     /// <summary>Threads that chat computes with; 0 is one a core.</summary>
     [Range(0, 1024)]
     public int ChatThreads { get; init; }
@@ -114,6 +124,7 @@ internal sealed record GradusSettings
             throw new SettingsException($"Gradus:Url is '{settings.Url}'; expected is an address such as http://localhost:5080.");
         if (settings.Keys.Count == 0 && !url.IsLoopback)
             throw new SettingsException($"Gradus:Url is '{settings.Url}', which others can reach, and no key is set: set Gradus:Keys (Gradus__Keys=...), or listen on localhost.");
+        if (settings.ChatDtype is not ("float32" or "bf16")) throw new SettingsException($"Gradus:ChatDtype is '{settings.ChatDtype}'; allowed are float32 and bf16.");
         foreach (var root in settings.ModelRoots)
             if (!Path.IsPathRooted(root)) throw new SettingsException($"Gradus:ModelRoots holds '{root}'; expected are absolute paths.");
         var state = Path.GetFullPath(settings.StateFolder);

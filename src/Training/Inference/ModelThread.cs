@@ -156,6 +156,9 @@ public sealed class Generation
 
     internal bool Ended { get; private set; }
 
+    /// <summary>Tokens of the prompt that stood in the cache; known once its first token has been read.</summary>
+    public int CachedTokens => Sequences[0].CachedTokens;
+
     internal void Publish()
     {
         foreach (var sequence in Sequences)

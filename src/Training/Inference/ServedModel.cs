@@ -14,7 +14,13 @@ public sealed class ServedModel(string folder, Engine engine, Tokenizer tokenize
 
     public IReadOnlyList<int> EndTokens { get; } = endTokens;
 
+    /// <summary>The most tokens of a chat: what the model, and the cache's bound, have room for.</summary>
     public int MaxPositions { get; } = engine.MaxPositions;
+
+    /// <summary>What bounds a chat's tokens, in words.</summary>
+    public string Bound { get; } = engine.MaxPositions == engine.ModelPositions
+        ? $"the model's context is {engine.MaxPositions}"
+        : $"the cache's bound of {engine.CacheBytes / 1_000_000} MB (Gradus:ChatCacheMb) has room for {engine.MaxPositions} of the {engine.ModelPositions} tokens of the model's context";
 
     public int VocabularySize { get; } = engine.VocabularySize;
 
@@ -26,7 +32,10 @@ public sealed class ServedModel(string folder, Engine engine, Tokenizer tokenize
 
     internal long Steps { get; set; }
 
-    internal ModelStatus Status() => new(Folder, Engine.Running, Engine.Waiting, Engine.PeakRunning, Steps, Engine.PrefilledTokens, Engine.SampledTokens);
+    internal ModelStatus Status() => new(Folder, Engine.Running, Engine.Waiting, Engine.PeakRunning, Steps, Engine.PrefilledTokens, Engine.SampledTokens)
+    {
+        Kernel = Engine.Kernel, CachedTokens = Engine.CachedTokens, PutBack = Engine.PutBack, CacheBytes = Engine.CacheBytes, PeakCacheBytes = Engine.PeakCacheBytes,
+    };
 
     /// <summary>Tells every request of this model that it ends here, and frees the model.</summary>
     internal void Fail(Exception problem)
@@ -41,4 +50,20 @@ public sealed class ServedModel(string folder, Engine engine, Tokenizer tokenize
 /// <param name="Waiting">Sequences in line for one.</param>
 /// <param name="PeakRunning">The most that shared a step since the model was loaded.</param>
 /// <param name="Steps">Steps of the batch since then.</param>
-public sealed record ModelStatus(string Folder, int Running, int Waiting, int PeakRunning, long Steps, long PrefilledTokens, long SampledTokens);
+public sealed record ModelStatus(string Folder, int Running, int Waiting, int PeakRunning, long Steps, long PrefilledTokens, long SampledTokens)
+{
+    /// <summary>See <see cref="Engine.Kernel"/>.</summary>
+    public string Kernel { get; init; } = "";
+
+    /// <summary>See <see cref="Engine.CachedTokens"/>.</summary>
+    public long CachedTokens { get; init; }
+
+    /// <summary>See <see cref="Engine.PutBack"/>.</summary>
+    public long PutBack { get; init; }
+
+    /// <summary>See <see cref="Engine.CacheBytes"/>.</summary>
+    public long CacheBytes { get; init; }
+
+    /// <summary>See <see cref="Engine.PeakCacheBytes"/>.</summary>
+    public long PeakCacheBytes { get; init; }
+}

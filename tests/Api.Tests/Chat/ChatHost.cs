@@ -32,6 +32,8 @@ public sealed class ChatHost : IAsyncLifetime
 
     public HttpClient Client { get; private set; } = null!;
 
+    internal GradusSettings Settings { get; init; } = new();
+
     public Uri Address => Client.BaseAddress!;
 
     internal ServedModels Served => app.Services.GetRequiredService<ServedModels>();
@@ -48,7 +50,7 @@ public sealed class ChatHost : IAsyncLifetime
         var builder = WebApplication.CreateBuilder();
         builder.Logging.SetMinimumLevel(LogLevel.Error);
         builder.WebHost.UseUrls("http://127.0.0.1:0");
-        var settings = new GradusSettings { StateFolder = Path.Combine(folder, "state") };
+        var settings = Settings with { StateFolder = Path.Combine(folder, "state") };
         builder.Services.AddSingleton(settings).AddSingleton(TimeProvider.System).AddChat().AddSingleton<IModelFolders>(new Folders(folder));
         app = builder.Build();
         app.UseMiddleware<ErrorHandling>();

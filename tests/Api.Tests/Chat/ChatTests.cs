@@ -150,6 +150,34 @@ public sealed class ChatTests(ChatHost host) : IClassFixture<ChatHost>
     }
 
     [Fact]
+    public async Task A_second_turn_takes_the_first_from_the_cache_and_says_so()
+    {
+        var body = new JsonObject { ["model"] = "long", ["messages"] = User("8 - 3 + 5 - 2 + 9 - 1 + 1"), ["max_tokens"] = 30, ["seed"] = 4, ["logit_bias"] = new JsonObject { ["1"] = -100 } };
+        var first = await AskAsync(body);
+        var before = await StatusAsync();
+        Assert.Equal(0, Number(first["usage"]!["prompt_tokens_details"]!, "cached_tokens"));
+        body["messages"] = new JsonArray(
+            User("8 - 3 + 5 - 2 + 9 - 1 + 1")[0]!.DeepClone(), new JsonObject { ["role"] = "assistant", ["content"] = "<answer>7</answer>" }, new JsonObject { ["role"] = "user", ["content"] = "And 2 more?" });
+        var second = await AskAsync(body);
+        var (prompt, cached) = (Number(second["usage"]!, "prompt_tokens"), Number(second["usage"]!["prompt_tokens_details"]!, "cached_tokens"));
+        // Whole pages of the first turn's prompt.
+        Assert.Equal(Number(first["usage"]!, "prompt_tokens") / 16 * 16, cached);
+        Assert.InRange(cached, 16, prompt - 1);
+        var after = await StatusAsync();
+        Assert.Equal((prompt - cached, cached), (Number(after, "computed_tokens") - Number(before, "computed_tokens"), Number(after, "cached_tokens") - Number(before, "cached_tokens")));
+        // The same question in a stream, with another answer beside it.
+        (body["stream"], body["stream_options"], body["n"]) = (true, new JsonObject { ["include_usage"] = true }, 2);
+        var usage = JsonNode.Parse((await StreamAsync(body))[^2])!["usage"]!;
+        Assert.Equal((prompt, (prompt - 1) / 16 * 16), (Number(usage, "prompt_tokens"), Number(usage["prompt_tokens_details"]!, "cached_tokens")));
+
+        async Task<JsonNode> StatusAsync()
+        {
+            var models = JsonNode.Parse(await host.Client.GetStringAsync("/v1/chat/status", Cancel))!["models"]!.AsArray();
+            return models.Single(model => (string?)model!["model"] == "long")!;
+        }
+    }
+
+    [Fact]
     public async Task A_prompt_that_is_too_long_is_refused_with_numbers()
     {
         using var response = await PostAsync(new JsonObject { ["model"] = "tiny", ["messages"] = User(new string('7', 300)) }.ToJsonString());

@@ -3,6 +3,7 @@ using System.Net;
 using System.Text;
 using System.Text.Json.Nodes;
 using Gradus.Api.Chat;
+using Gradus.Training.Inference;
 using Xunit;
 
 namespace Gradus.Api.Tests.Chat;
@@ -66,6 +67,53 @@ public sealed class ServeChildTests(ChatHost host) : IClassFixture<ChatHost>
         await other.DisposeAsync();
         await child.WaitForExitAsync(Cancel);
         Assert.False(File.Exists(socket));
+    }
+
+    [Fact]
+    public async Task Chat_says_by_which_kernel_it_computes_and_bf16_stays_near()
+    {
+        Assert.SkipUnless(DecodeKernel.BFloat16 is not null, "This processor has no bf16 instructions, or the kernels were not built.");
+        var other = new ChatHost { Settings = new() { ChatDtype = "bf16", ChatCacheMb = 7 } };
+        await other.InitializeAsync();
+        var near = await Task.WhenAll(LogProbsAsync(host.Client), LogProbsAsync(other.Client));
+        Assert.Equal(60, near[0].Length);
+        Assert.InRange(near[0].Zip(near[1], (one, two) => Math.Abs(one - two)).Average(), 1e-6, 0.05);
+        Assert.Equal([(DecodeKernel.Float32, 2_048_000_000L), (DecodeKernel.BFloat16!, 7_000_000L)], [await StatusAsync(host.Client), await StatusAsync(other.Client)]);
+        await other.DisposeAsync();
+
+        static async Task<double[]> LogProbsAsync(HttpClient client)
+        {
+            // The likeliest token has all the weight, whatever the roundings.
+            var body = new JsonObject
+            {
+                ["model"] = "tiny", ["messages"] = User(), ["temperature"] = 0, ["logprobs"] = true, ["max_tokens"] = 60, ["logit_bias"] = new JsonObject { ["7"] = 100 },
+            };
+            using var answer = await client.PostAsync("/v1/chat/completions", new StringContent(body.ToJsonString(), Encoding.UTF8, "application/json"), Cancel);
+            var content = JsonNode.Parse(await answer.Content.ReadAsStringAsync(Cancel))!["choices"]![0]!["logprobs"]!["content"]!.AsArray();
+            return [.. content.Select(token => token!["logprob"]!.GetValue<double>())];
+        }
+
+        static async Task<(string, long)> StatusAsync(HttpClient client)
+        {
+            var models = JsonNode.Parse(await client.GetStringAsync("/v1/chat/status", Cancel))!["models"]!.AsArray();
+            var tiny = models.Single(model => (string?)model!["model"] == "tiny")!;
+            return (tiny["kernel"]!.GetValue<string>(), tiny["cache_bytes"]!.GetValue<long>());
+        }
+    }
+
+    [Fact]
+    public async Task What_the_cache_has_no_room_for_is_refused_by_both_numbers()
+    {
+        // A page of 16 positions of the tiny model takes some tens of kilobytes: in 1 MB there is room for part of a context of 30,000.
+        var other = new ChatHost { Settings = new() { ChatCacheMb = 1 } };
+        await other.InitializeAsync();
+        var body = new JsonObject { ["model"] = "long", ["messages"] = User(), ["max_tokens"] = 20_000 };
+        using var refused = await other.Client.PostAsync("/v1/chat/completions", new StringContent(body.ToJsonString(), Encoding.UTF8, "application/json"), Cancel);
+        Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
+        var error = JsonNode.Parse(await refused.Content.ReadAsStringAsync(Cancel))!["error"]!;
+        Assert.Equal("max_tokens", (string?)error["param"]);
+        Assert.Matches("^max_tokens is 20000; the cache's bound of 1 MB \\(Gradus:ChatCacheMb\\) has room for [0-9]+ of the 30000 tokens of the model's context\\.$", (string?)error["message"]);
+        await other.DisposeAsync();
     }
 
     // A stream that has begun and would go on for tens of thousands of tokens.

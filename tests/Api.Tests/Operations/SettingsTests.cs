@@ -15,6 +15,8 @@ public sealed class SettingsTests(ApiHost host)
     [InlineData("RequestsPerSecond", "many", "'many'; expected is a number")]
     [InlineData("RequestsPerSecond", "NaN", "expected is a number")]
     [InlineData("ProgressSeconds", "NaN", "allowed is 0.05 to 60")]
+    [InlineData("ChatCacheMb", "0", "allowed is 1 to 1048576")]
+    [InlineData("ChatDtype", "fp8", "'fp8'; allowed are float32 and bf16")]
     [InlineData("MaxJsonBytes", "99999999999999999999", "expected is a number")]
     [InlineData("Roles", "api,boss", "'boss'; allowed are api and worker")]
     [InlineData("Roles", "", "empty")]
