@@ -23,6 +23,7 @@ internal sealed unsafe class ModelPass : IDisposable
     private readonly ModelConfig config;
     private readonly ModelRows weights;
     private readonly SlotPages pages;
+    private readonly PageShape shape;
     private readonly RotaryTable rotary;
     private readonly ComputeTeam team;
     private readonly int group;
@@ -34,7 +35,7 @@ internal sealed unsafe class ModelPass : IDisposable
 
     public ModelPass(ModelConfig config, ModelRows weights, SlotPages pages, RotaryTable rotary, ComputeTeam team, bool bfloat16)
     {
-        (this.config, this.weights, this.pages, this.rotary, this.team) = (config, weights, pages, rotary, team);
+        (this.config, this.weights, this.pages, this.rotary, this.team, shape) = (config, weights, pages, rotary, team, pages.Shape);
         group = config.Heads / config.KeyValueHeads;
         x = new(MostTokens, config.HiddenSize, false);
         normed = new(MostTokens, config.HiddenSize, bfloat16);
@@ -156,10 +157,10 @@ internal sealed unsafe class ModelPass : IDisposable
             Turn(key, maps.KeyNorm, angles);
             for (var query = head * group; query < (head + 1) * group; query++) Turn(queries.Row(token) + ((long)query * config.HeadDim), maps.QueryNorm, angles);
         }
-        var page = (float*)pages.Pages(slot)[position / PageShape.Positions] + ((long)layer * pages.Shape.LayerFloats) + ((long)head * pages.Shape.HeadFloats);
+        var page = (float*)pages.Pages(slot)[position / PageShape.Positions] + ((long)layer * shape.LayerFloats) + ((long)head * shape.HeadFloats);
         var place = position % PageShape.Positions;
-        float* toKeys = page + place, toValues = page + pages.Shape.ValuesFrom + ((long)place * pages.Shape.Width);
-        for (var j = 0; j < config.HeadDim; j++)
+        float* toKeys = page + place, toValues = page + shape.ValuesFrom + ((long)place * shape.Width);
+        for (int j = 0, features = config.HeadDim; j < features; j++)
         {
             toKeys[j * PageShape.Positions] = key[j];
             toValues[j] = value[j];
@@ -176,16 +177,17 @@ internal sealed unsafe class ModelPass : IDisposable
     {
         var (slot, position) = (places[token].Slot, places[token].Position);
         var scale = (float)(1 / Math.Sqrt(config.HeadDim));
+        int width = shape.Width, features = config.HeadDim;
         ReadOnlySpan<nint> own = pages.Pages(slot), next = token + 1 < places.Length ? pages.Pages(places[token + 1].Slot) : own;
-        var from = (layer * pages.Shape.LayerFloats) + (head * pages.Shape.HeadFloats);
+        var from = (layer * shape.LayerFloats) + (head * shape.HeadFloats);
         // Query and output padded to whole vectors, then the scores.
-        var query = Scratch(member, (2 * pages.Shape.Width) + ((position / PageShape.Positions) + 1) * PageShape.Positions);
-        float* output = query + pages.Shape.Width, scores = output + pages.Shape.Width;
+        var query = Scratch(member, (2 * width) + ((position / PageShape.Positions) + 1) * PageShape.Positions);
+        float* output = query + width, scores = output + width;
         for (var h = head * group; h < (head + 1) * group; h++)
         {
             float* row = queries.Row(token) + ((long)h * config.HeadDim), to = mixed.Row(token) + ((long)h * config.HeadDim);
-            for (var j = 0; j < pages.Shape.Width; j++) query[j] = j < config.HeadDim ? row[j] * scale : 0;
-            PageAttention.Attend(query, own, next, from, from + pages.Shape.ValuesFrom, pages.Shape.Width, position + 1, scores, output);
+            for (var j = 0; j < width; j++) query[j] = j < features ? row[j] * scale : 0;
+            PageAttention.Attend(query, own, next, from, from + shape.ValuesFrom, width, position + 1, scores, output);
             new ReadOnlySpan<float>(output, config.HeadDim).CopyTo(new Span<float>(to, config.HeadDim));
         }
         mixed.Round(token, head * group * config.HeadDim, group * config.HeadDim);
