@@ -28,15 +28,16 @@ public sealed class FlatMemoryTests(PostgresDatabase database) : IClassFixture<P
             {"recipe":{"name":"flat","stages":[
              {"name":"base","stage":"pretrain","options":{"model":"tiny","dataset":"running-sums-documents","config":{{{Config}}},"max_steps":1,"batch_size":4}},
              {"name":"long","stage":"grpo","options":{"model":{"from":"base"},"dataset":"running-sums-problems","max_steps":2000,"save_steps":100,"prompts_per_step":2,"num_generations":2,
-              "max_completion_length":6,"beta":0.05,"learning_rate":0.0001,"steps_per_generation":2,"max_tokens_per_microbatch":40,"sync_ref_model":true,"ref_model_sync_steps":50,
+              "max_completion_length":6,"beta":0.05,"dtype":"bf16","learning_rate":0.0001,"steps_per_generation":2,"max_tokens_per_microbatch":40,"sync_ref_model":true,"ref_model_sync_steps":50,
               "rewards":[{"name":"soft_overlong","max_completion_len":6,"soft_punish_cache":6}]}}]}}
             """);
         var jobs = run.GetProperty("jobs").EnumerateArray().Select(job => job.Text("id")).ToArray();
         foreach (var job in jobs) await lab.UntilAsync(lab.Worker(), job, "succeeded");
-        var (early, late) = (await PeakAsync(jobs[1], 500), await PeakAsync(jobs[1], 2000));
-        TestContext.Current.TestOutputHelper!.WriteLine($"{early / 1e6:F1} MB, then {late / 1e6:F1}");
-        // 0.3 % was measured (of 304 MB; the same again up to step 6,000). 16 KB a step that are not given back are 4 %; what earlier work freed hides a leak of 4 KB this long.
-        Assert.InRange(late / early, 0, 1.01);
+        double[] peaks = [await PeakAsync(jobs[1], 500), await PeakAsync(jobs[1], 1500), await PeakAsync(jobs[1], 2000)];
+        TestContext.Current.TestOutputHelper!.WriteLine(string.Join(", ", peaks.Select(peak => $"{peak / 1e6:F1} MB")));
+        // Of 310 MB: 0.6 to 1.6 % until the heaps have found their size near step 1,300, then 0.05 % in 3,700 steps (fp32: 0.3 %, 0.2 %). 16 KB a step that are not given back are 4 %.
+        Assert.InRange(peaks[2] / peaks[0], 0, 1.03);
+        Assert.InRange(peaks[2] / peaks[1], 0, 1.005);
     }
 
     private async Task<double> PeakAsync(string job, int step) =>
