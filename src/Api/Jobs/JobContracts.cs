@@ -9,7 +9,7 @@ namespace Gradus.Api.Jobs;
 /// <param name="Stage">pretrain, sft, grpo, generate, select, rejection-sampling, evaluate or export.</param>
 /// <param name="Options">The stage's options; names are TRL's where TRL has one. Models and datasets are ids (or a model's alias).</param>
 /// <param name="Seed">What every draw derives from, 0 to 2^53; default 1. The same job with the same seed gives the same weights.</param>
-/// <param name="Name">What to call it, up to 200 characters; default the stage.</param>
+/// <param name="Name">What to call its run, and the model or dataset it makes (NAME/STAGE), up to 200 characters; default the stage.</param>
 /// <param name="MaxAttempts">Crashes in a row without a new checkpoint after which it has failed, 1 to 100; default 3.</param>
 internal sealed record JobRequest(string Stage, JsonElement Options, long? Seed = null, string? Name = null, int? MaxAttempts = null);
 

@@ -14,7 +14,7 @@ internal static class JobStepEndpoints
 
     private static readonly IntegerQuery afterStep = new("after_step", -1, -1, int.MaxValue, "Only steps after this one.");
 
-    private static readonly IntegerQuery onlyStep = new("step", null, 0, int.MaxValue, "Only the samples of this step.");
+    private static readonly IntegerQuery onlyStep = new("step", null, 0, int.MaxValue, "Only the samples of this step. With several updates on one sampling (num_iterations, steps_per_generation) its first step has them.");
 
     private static readonly ChoiceQuery sampleOrder = new("order", null, ["newest", "index", "reward", "advantage", "group"],
         "newest (default): newest step first, inside it by index. index: by the place in the step. reward, advantage: the highest first, those without one last. "
