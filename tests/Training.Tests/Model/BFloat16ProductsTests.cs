@@ -1,4 +1,5 @@
 using Gradus.Training.Model;
+using Gradus.Training.Model.Cpu;
 using Gradus.Training.Optimizer;
 using TorchSharp;
 using Xunit;
@@ -94,6 +95,49 @@ public sealed class BFloat16ProductsTests
         }).OrderByDescending(gradient => gradient.Distance).ToArray();
         TestContext.Current.TestOutputHelper!.WriteLine(string.Join(", ", distances.Take(3)));
         Assert.InRange(distances[0].Distance, 0, 0.08);
+    }
+
+    /// <summary>The same two bounds where our own kernels compute the pass, whose activations stay in bf16 between products.</summary>
+    [Theory, MemberData(nameof(Folders))]
+    public void Kernels_keep_to_the_bounds_of_autograd(string folder)
+    {
+        using var scope = NewDisposeScope();
+        using var expected = new ModelCase(folder);
+        Assert.SkipUnless(KernelPass.Supports(ModelConfig.Read(folder)), "By autograd here.");
+        double[] Curve(bool bfloat16)
+        {
+            using var model = CausalLm.Load(expected.Folder);
+            using var optimizer = new AdamW(model.Parameters, new AdamWOptions());
+            return [.. Enumerable.Range(0, 10).Select(_ =>
+            {
+                using var step = NewDisposeScope();
+                Gradients.Clear(model.Parameters);
+                using var precision = bfloat16 ? new BFloat16Products() : null;
+                var loss = Backward(model, expected);
+                Gradients.ClipNorm(model.Parameters, 1);
+                optimizer.Step(expected.Figures.GetProperty("adamw").GetProperty("lr").GetDouble());
+                return loss;
+            })];
+        }
+        var (full, halved) = (Curve(false), Curve(true));
+        Assert.NotEqual(full, halved);
+        Assert.InRange(full.Zip(halved, (a, b) => Math.Abs(a - b) / a).Max(), 0, 0.03);
+        using var whole = CausalLm.Load(folder);
+        using (new BFloat16Products()) Backward(whole, expected);
+        foreach (var (name, weight) in whole.Parameters)
+        {
+            var reference = expected.Expected("grad." + name);
+            Assert.True((weight.grad! - reference).norm().item<float>() / reference.norm().item<float>() is >= 0 and <= 0.08f, name);
+        }
+    }
+
+    private static double Backward(CausalLm model, ModelCase expected)
+    {
+        using var batch = TokenBatch.Create(expected.Labelled);
+        var pass = model.Pass(batch);
+        var loss = -pass.LogProbs().LogProbs_N.mean();
+        pass.Backward(loss);
+        return loss.item<float>();
     }
 
     private static double[] Losses(ModelCase expected, bool bfloat16)
