@@ -46,6 +46,23 @@ public sealed class DeviceFitTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_sequence_that_the_cache_could_never_hold_is_refused()
+    {
+        await DeviceAsync("small/cpu", 60_000_000_000, 50_000_000_000);
+        // A position takes 163,840 bytes: whatever the prompt, 41 tokens are three pages of 16.
+        string Stages(int cache) => $$"""
+            {"recipe":{"name":"x","stages":[
+                {"name":"a","stage":"pretrain","options":{"model":"tiny","dataset":"running-sums-documents",{{Large}},"batch_size":1} },
+                {"name":"b","stage":"evaluate","options":{"model":{"from":"a"},"sets":[{"name":"s","dataset":"running-sums-problems"}],"max_completion_length":40,"cache_mb":{{cache}} } }]} }
+            """;
+        var error = await service.Client.PostErrorAsync("/v1/runs", Stages(7));
+        Assert.Equal(("recipe.stages[1].options.cache_mb", "cache_too_small"), (error.Text("param"), error.Text("code")));
+        Assert.Contains("is 7, and one sequence needs ", error.Text("message"), StringComparison.Ordinal);
+        Assert.Equal(0L, await database.Sql("select count(*) from runs"));
+        await service.Client.PostOkAsync("/v1/runs", Stages(100));
+    }
+
+    [Fact]
     public async Task A_stage_is_held_against_what_is_known_of_it()
     {
         await DeviceAsync("small/cpu", 20_000_000_000, 1_000_000_000);
