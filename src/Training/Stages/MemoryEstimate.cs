@@ -122,8 +122,8 @@ public sealed record MemoryEstimate(long Process, long Weights, long Gradients, 
     /// <summary>Log-probabilities of every target are kept; of one part, the gradients of them and of the logits.</summary>
     private static long LogitBytes(ModelConfig config, MemoryWork work)
     {
-        // Kernels keep the logits alone; the block that one step's leave is cut up by the gradients, and the next step's find none as large.
-        if (work.Kernels) return 2 * work.Targets * config.VocabularySize * (work.BFloat16 ? Half : Float);
+        // Kernels keep the logits alone, beside the states that they come from and their gradients; the block that one step's leave is cut up by the gradients, and the next step's find none as large.
+        if (work.Kernels) return work.Targets * ((2L * config.VocabularySize * (work.BFloat16 ? Half : Float)) + (4L * config.HiddenSize * Float));
         long vocabulary = config.VocabularySize, part = Math.Min(work.Targets, Math.Max(1, LogitsPart / vocabulary));
         return vocabulary * ((work.Targets * Float) + (part * ((2 * Float) + (work.BFloat16 ? 2 * Half : 0))));
     }
