@@ -46,8 +46,8 @@ foreach (string[] cost in parts.Select(part => part.Split(':')).Where(part => pa
         var other => throw new ArgumentException($"There is no model '{other}': 2M, 10M, 30M, 135M."),
     };
     // As in the recipe grpo-times-tables.
-    int budget = sizes.Length > 4 ? sizes[4] : 1024;
-    CostCase.Print($"{cost[1]}, {sizes[2]} x {sizes[0]} x {sizes[1]} after {sizes[3]}{(budget == 1024 ? "" : $" by {budget}")}", shape, sizes[0], sizes[1], sizes[2], sizes[3], budget);
+    int budget = sizes.Length > 4 ? sizes[4] : 4096;
+    CostCase.Print($"{cost[1]}, {sizes[2]} x {sizes[0]} x {sizes[1]} after {sizes[3]}{(budget == 4096 ? "" : $" by {budget}")}", shape, sizes[0], sizes[1], sizes[2], sizes[3], budget);
 }
 // A GGUF file as a model's folder, or again as GGUF in bf16.
 foreach (string[] files in parts.Select(part => part.Split(':')).Where(part => part is ["gguf", _, _]))
