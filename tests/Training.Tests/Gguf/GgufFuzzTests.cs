@@ -25,7 +25,9 @@ public sealed class GgufFuzzTests : IDisposable
         GgufMade.Write(folder["whole.gguf"], GgufMade.AddBytePairs, architecture: architecture);
         var whole = File.ReadAllBytes(folder["whole.gguf"]);
         var header = whole.AsSpan().IndexOf(new byte[256]); // the weights are zeros
-        int read = 0, refused = 0;
+        GgufImport.Convert(folder["whole.gguf"], folder["model"]);
+        Directory.Delete(folder["model"], recursive: true);
+        var refused = 0;
         var changes = Gen.NonEmptyListOf(from at in ArbMap.Default.GeneratorFor<uint>() from kind in ArbMap.Default.GeneratorFor<byte>() from value in ArbMap.Default.GeneratorFor<uint>() select (at, kind, value));
         Prop.ForAll(changes.Select(list => list.Take(8).ToArray()).ToArbitrary(), places =>
         {
@@ -34,7 +36,6 @@ public sealed class GgufFuzzTests : IDisposable
             try
             {
                 GgufImport.Convert(folder["changed.gguf"], folder["model"]);
-                read++;
                 Directory.Delete(folder["model"], recursive: true);
             }
             catch (InvalidInputException)
@@ -44,8 +45,7 @@ public sealed class GgufFuzzTests : IDisposable
             }
             Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, MostAllocated);
         }).Check(Config.QuickThrowOnFailure.WithMaxTest(Runs));
-        Assert.InRange(refused, Runs / 2, Runs); // most changes are seen
-        Assert.InRange(read, 1, Runs);
+        Assert.InRange(refused, Runs / 2, Runs); // most changes are seen; whether any of so many is harmless is chance
     }
 
     public void Dispose() => folder.Dispose();
