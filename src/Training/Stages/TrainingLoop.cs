@@ -103,7 +103,7 @@ internal sealed class TrainingLoop : IDisposable
         if (tokens.Ids_BT.shape is [1, var length] && length > options.MaxTokensPerMicrobatch && !saidLong)
         {
             saidLong = true;
-            context.Warn($"A row of {length} tokens is longer than max_tokens_per_microbatch ({options.MaxTokensPerMicrobatch}): it goes alone, and takes more memory than that allows.");
+            context.Warn($"A row of {length} tokens is longer than max_tokens_per_microbatch ({options.MaxTokensPerMicrobatch}): it goes alone (in grpo without sharing its prompt), and takes more memory than that allows.");
         }
         return Model.Pass(tokens, options.GradientCheckpointing);
     }
