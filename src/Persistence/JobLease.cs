@@ -47,6 +47,7 @@ public sealed class JobLease(NpgsqlDataSource database, string jobId, long stamp
                 insert into job_events (job_id, attempt, level, message)
                 select id, attempt, $3, $4 from jobs where id = $1 and lease_stamp = $2 and status = 'running'
                     and ($3 <> 'warning' or not exists (select from job_events e where e.job_id = $1 and e.level = $3 and e.message = $4)))
+            -- Whether or not a line was written, the row that is counted says whose job it is.
             update jobs set phase = phase where id = $1 and lease_stamp = $2 and status = 'running'
             """, [level, PostgresText.Clean(message, ref replaced)], cancellationToken);
     }

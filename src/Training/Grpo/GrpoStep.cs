@@ -55,7 +55,7 @@ internal sealed class GrpoStep(GrpoOptions options, TrainingLoop loop, Reference
         return [.. Minibatches(groups.Count, options.Rollouts.NumGenerations, options.StepsPerGeneration, DerivedRandom.For(context.Seed, "minibatches", step)).Select(part => new GrpoBatch(groups, values, options, part))];
     }
 
-    /// <summary>The places of the rollouts of each minibatch: groups are shuffled and stay whole, so that their prompts are computed once, where a minibatch is not smaller than a group or cuts it.</summary>
+    /// <summary>The places of the rollouts of each minibatch. Groups are shuffled and then cut in a row, so that a minibatch has whole groups but at its ends, and computes their prompts once.</summary>
     internal static IEnumerable<int[]> Minibatches(int groups, int groupSize, int count, DerivedRandom random)
     {
         int[] order = [.. Enumerable.Range(0, groups)];

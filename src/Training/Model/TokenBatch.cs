@@ -21,9 +21,13 @@ public sealed class TokenBatch : IDisposable
     /// <summary>What is no row's own: padding, and the beginning that a line's rows share.</summary>
     private const int Padding = -1, Shared = -2;
 
-    private TokenBatch(Tensor ids, Tensor positions, Tensor? allowed, Tensor sources, Tensor targets, int[] targetRow, int tokenCount, int longest, bool restarts, TokenSequence sequence)
+    private readonly Func<Tensor>? blocks;
+    private Tensor? allowed_BTT;
+
+    /// <param name="blocks">Makes <see cref="Allowed_BTT"/>; null where that is plain causality.</param>
+    private TokenBatch(Tensor ids, Tensor positions, Func<Tensor>? blocks, Tensor sources, Tensor targets, int[] targetRow, int tokenCount, int longest, bool restarts, TokenSequence sequence)
     {
-        (Ids_BT, Positions_BT, Allowed_BTT, SourceIndex_N, Targets_N) = (ids, positions, allowed, sources, targets);
+        (Ids_BT, Positions_BT, this.blocks, SourceIndex_N, Targets_N) = (ids, positions, blocks, sources, targets);
         (TargetRow, TokenCount, LongestRow, PositionsRestart, Sequence) = (targetRow, tokenCount, longest, restarts, sequence);
     }
 
@@ -33,8 +37,8 @@ public sealed class TokenBatch : IDisposable
     /// <summary>Position of each token in its own row, int64; counting on over padding.</summary>
     public Tensor Positions_BT { get; }
 
-    /// <summary>Which positions each may look at, bool; null where that is plain causality.</summary>
-    public Tensor? Allowed_BTT { get; }
+    /// <summary>Which positions each may look at, bool; null where that is plain causality. Made when it is first asked for: it grows with the square of a line, and the kernels' pass does without.</summary>
+    public Tensor? Allowed_BTT => allowed_BTT ??= blocks?.Invoke().DetachFromDisposeScope();
 
     /// <summary>Flat index (line times T plus place) of the position that predicts each target, int64.</summary>
     public Tensor SourceIndex_N { get; }
@@ -135,7 +139,7 @@ public sealed class TokenBatch : IDisposable
     {
         Ids_BT.Dispose();
         Positions_BT.Dispose();
-        Allowed_BTT?.Dispose();
+        allowed_BTT?.Dispose();
         SourceIndex_N.Dispose();
         Targets_N.Dispose();
     }
@@ -186,7 +190,7 @@ public sealed class TokenBatch : IDisposable
         }
         long LineOf(int place) => place / length * length;
         return new TokenBatch(
-            Long(ids, device, lines.Length, length), Long(positions, device, lines.Length, length), packed == 1 ? null : Blocks(rowOf, lines.Length, length, device),
+            Long(ids, device, lines.Length, length), Long(positions, device, lines.Length, length), packed == 1 ? null : () => Blocks(rowOf, lines.Length, length, device),
             Long([.. sources], device, sources.Count), Long([.. targets], device, targets.Count), [.. targetRow], rows.Sum(row => row.Tokens.Length), longest, packed > 1,
             TokenSequence.Of(ids, positions, rowOf, length, Shared, share, sources));
     }
