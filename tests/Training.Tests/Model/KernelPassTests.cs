@@ -28,6 +28,23 @@ public sealed class KernelPassTests
     }
 
     [Fact]
+    public void Recomputed_layers_keep_their_input_alone()
+    {
+        Assert.SkipUnless(TrainingKernels.Supported, "No kernels here.");
+        using var scope = NewDisposeScope();
+        using var model = Families.Create("llama", 5);
+        using var batch = Batch("lines");
+        long Held(bool recompute)
+        {
+            var before = Tensor.TotalCount;
+            model.Pass(batch, recompute);
+            return Tensor.TotalCount - before;
+        }
+        Held(true); // what a first pass makes for all
+        Assert.Equal(9 * model.Config.Layers, Held(false) - Held(true));
+    }
+
+    [Fact]
     public void The_padded_state_and_its_way_back_are_those_of_autograd()
     {
         Assert.SkipUnless(TrainingKernels.Supported, "No kernels here.");

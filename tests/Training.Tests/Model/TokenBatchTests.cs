@@ -128,6 +128,20 @@ public sealed class TokenBatchTests : IDisposable
     }
 
     [Fact]
+    public void A_packed_line_s_mask_is_made_when_it_is_asked_for_and_goes_with_the_batch()
+    {
+        using var scope = NewDisposeScope();
+        var before = Tensor.TotalCount;
+        var batch = TokenBatch.Pack([new([1, 2, 3], 1), new([4, 5], 1), new([6, 7, 8, 9, 10], 1)], 5);
+        var without = Tensor.TotalCount;
+        using (NewDisposeScope()) Assert.Equal([2, 5, 5], batch.Allowed_BTT!.shape);
+        Assert.Equal([2, 5, 5], batch.Allowed_BTT!.shape);
+        Assert.Equal(without + 1, Tensor.TotalCount);
+        batch.Dispose();
+        Assert.Equal(before, Tensor.TotalCount);
+    }
+
+    [Fact]
     public void WrongRowsAreRefused()
     {
         Assert.Throws<ArgumentException>(() => TokenBatch.Create([]));

@@ -23,8 +23,8 @@ internal sealed class JoinedMaps(params Linear[] maps)
         var y_NO = empty(x_NI.shape[0], outputs);
         Each((map, from, count) =>
         {
-            using var part = y_NO.narrow(1, from, count);
-            part.addmm_(x_NI, map.Weight.T, 0, 1);
+            using Tensor part = y_NO.narrow(1, from, count), transposed = map.Weight.T;
+            part.addmm_(x_NI, transposed, 0, 1);
         });
         return y_NO;
     }

@@ -26,8 +26,9 @@ internal static unsafe partial class TrainingKernels
     {
         if (!tensor.is_contiguous() || tensor.device_type != DeviceType.CPU) throw new InvalidOperationException("A kernel needs contiguous tensors in the processor's memory.");
         if (tensor.numel() == 0) return null;
-        // A span holds at most 2 GiB.
-        using var first = tensor.view(-1).narrow(0, 0, 1);
+        // A span holds at most 2 GiB. Neither view may outlive this: it would hold the memory of a tensor that is disposed.
+        using var flat = tensor.view(-1);
+        using var first = flat.narrow(0, 0, 1);
         return Unsafe.AsPointer(ref MemoryMarshal.GetReference(first.bytes));
     }
 
